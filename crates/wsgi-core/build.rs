@@ -1,0 +1,6 @@
+//! Lets this crate's own tests find libpython at run time, also where it lies outside the loader's path.
+
+fn main() {
+    #[cfg(feature = "python")]
+    pyo3_build_config::add_libpython_rpath_link_args();
+}

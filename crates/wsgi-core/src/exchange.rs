@@ -1,0 +1,130 @@
+//! The two seams between the wire and whoever answers: one request's conversation, and the handlers that hold it.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::wire::{RequestHead, ResponseHead};
+
+/// Where one request is read from and answered to.
+///
+/// **Queueing is split from flushing.** `inform`, `start`, `data`, `finish` and `abort` queue: they never block, so they may be called with
+/// the interpreter attached. `read`, `flush` and `send_file` may block the calling thread: this is where backpressure lives.
+///
+/// **Order.** `inform* start data* finish`, with `read` anywhere before `finish`. What is queued goes out at the latest when the handler
+/// returns. A handler that returns without `finish` has failed: if nothing was started the peer gets a 500, otherwise the reply is aborted so
+/// that it cannot be taken for whole.
+pub trait Exchange: Send {
+    /// The request's variables.
+    fn head(&self) -> &RequestHead;
+
+    /// The request's variables, for handlers that change them before another handler sees them (a mount moves the prefix of `PATH_INFO` to
+    /// `SCRIPT_NAME`).
+    fn head_mut(&mut self) -> &mut RequestHead;
+
+    /// Queues an informational reply, such as 103 Early Hints; nothing where protocol or peer has none, or after `start`.
+    fn inform(&mut self, head: &ResponseHead);
+
+    /// Queues the head of the reply. Calls after the first are ignored.
+    fn start(&mut self, head: &ResponseHead);
+
+    /// Whether `start` was called.
+    fn started(&self) -> bool;
+
+    /// Queues a block of the body; it goes out with the next `flush`, or when the handler returns.
+    ///
+    /// Large blocks may be handed to the operating system at once, as far as it takes them without waiting.
+    fn data(&mut self, block: &[u8]);
+
+    /// Queues the end of the reply.
+    fn finish(&mut self);
+
+    /// Gives up a reply that was started: the peer sees that it is not whole. Nothing can follow.
+    fn abort(&mut self);
+
+    /// The next bytes of the request's body, at most `max` of them (at least one, if `max` is 0 nothing is read); empty at its end, again and
+    /// again. May block until the peer sends some, or until a deadline.
+    ///
+    /// # Errors
+    /// The body broke off, or broke the protocol, or did not come in time. Errors repeat: a broken body never turns into an ended one.
+    fn read(&mut self, max: usize) -> io::Result<Bytes>;
+
+    /// Sends what is queued. May block until the operating system has taken all of it, or until a deadline.
+    ///
+    /// # Errors
+    /// The peer is gone or does not read; the reply cannot be completed.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Queues and sends a range of a file as body, by `sendfile` where the protocol allows it. May block like `flush`.
+    ///
+    /// The file's own position is neither used nor changed.
+    ///
+    /// # Errors
+    /// As for `flush`; also when the file ends before the range does.
+    fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()>;
+
+    /// Whether the peer is known to have gone: a cheap look, without blocking. A `false` may be out of date.
+    fn disconnected(&mut self) -> bool;
+
+    /// Whether the same handler may be called by another thread of this process at the same time (`wsgi.multithread`).
+    fn multithread(&self) -> bool;
+
+    /// Whether an equivalent handler may run in another process at the same time (`wsgi.multiprocess`).
+    fn multiprocess(&self) -> bool {
+        false
+    }
+
+    /// Answers with a status and a plain sentence: `start`, `data` and `finish` in one.
+    fn refuse(&mut self, status: StatusCode, text: &str) {
+        self.start(&ResponseHead::plain(status, text.len() as u64));
+        self.data(text.as_bytes());
+        self.finish();
+    }
+}
+
+/// Anything that answers requests: a Python application, static files, a mount table, a wrapper around another handler.
+///
+/// Handlers compose like tower layers, but synchronously: each gets the exchange, and may hand it on.
+///
+/// ```
+/// use wsgi_core::wire::ResponseHead;
+/// use wsgi_core::{Exchange, Handler};
+///
+/// struct Hello;
+///
+/// impl Handler for Hello {
+///     fn handle(&self, exchange: &mut dyn Exchange) {
+///         let text = b"Hello, world!\n";
+///         exchange.start(&ResponseHead::plain(http::StatusCode::OK, text.len() as u64));
+///         exchange.data(text);
+///         exchange.finish();
+///     }
+/// }
+/// ```
+pub trait Handler: Send + Sync {
+    /// Answers one request on the calling thread.
+    ///
+    /// A panic is caught by the engine, logged, and treated as a return without `finish`.
+    fn handle(&self, exchange: &mut dyn Exchange);
+
+    /// Runs a thread's whole life of handling requests: calls `work` exactly once.
+    ///
+    /// For handlers that need something per thread (the Python application pins its thread state around `work`). A handler that wraps others
+    /// nests theirs.
+    fn thread(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for std::sync::Arc<H> {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        (**self).handle(exchange);
+    }
+
+    fn thread(&self, work: &mut dyn FnMut()) {
+        (**self).thread(work);
+    }
+}

@@ -1,0 +1,33 @@
+//! What a request and a reply are on the wire side: named variables and a body in, a status, fields and a body out.
+//!
+//! Everything here is pure. Bytes come in as arguments and go out into a `Vec` that the caller owns; there are no sockets, no threads, no
+//! clock and no Python. A codec (HTTP, uwsgi, FastCGI, SCGI) implements [`Protocol`]; whoever owns the socket drives it.
+//!
+//! ```text
+//! bytes ──▶ Protocol::poll ──▶ RequestHead (CGI variables), Event::Body(bytes), Event::EndOfBody
+//! bytes ◀── Protocol::start / data / finish ◀── ResponseHead (checked), blocks of the body
+//! ```
+//!
+//! **In scope:** the CGI view of a request ([`RequestHead`]), a reply that is safe to send ([`ResponseHead`]), the seam for codecs
+//! ([`Protocol`]), bounds ([`Limits`]), and what a peer can do wrong ([`Error`]).
+//! **Out of scope:** who calls the application, and when bytes move. That is [`server`](crate::server)'s part.
+
+mod date;
+mod error;
+#[cfg(feature = "testing")]
+pub mod feed;
+mod known;
+mod limits;
+mod link;
+mod protocol;
+mod request_head;
+mod response_head;
+
+pub use date::HttpDate;
+pub use error::Error;
+pub use known::Known;
+pub use limits::Limits;
+pub use link::{Address, Link};
+pub use protocol::{CloseReason, Dialect, Event, Next, Protocol};
+pub use request_head::{BodyLength, Name, RequestHead, Underscores};
+pub use response_head::{HeadError, ResponseHead};
