@@ -78,7 +78,7 @@ impl<'a> Conversation<'a> {
         }
         match self.next {
             Some(next) if self.gone.is_none() => next,
-            _ => Next::Close(CloseReason::Aborted),
+            _ => Next::Close(CloseReason::Reset),
         }
     }
 

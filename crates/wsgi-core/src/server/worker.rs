@@ -305,7 +305,7 @@ impl Worker {
             }
             Next::Close(reason) => {
                 tracing::trace!(target: "wsgi", remote = %connection.remote, "closed: {}", reason.explain());
-                if reason == CloseReason::Aborted {
+                if reason == CloseReason::Reset {
                     connection.socket.reset_on_close();
                 }
                 Step::Close
