@@ -94,21 +94,20 @@ pub trait Exchange: Send {
     }
 }
 
-/// Sends a range of a file by reading and queueing it, for exchanges (or codecs) that cannot hand the file to the system.
+/// Reads a range of a file and hands it to `send` in blocks, where the system cannot move it by itself.
 ///
 /// # Errors
-/// Those of reading and of [`Exchange::flush`], and the file's end before the range's.
-pub(crate) fn copy_file(exchange: &mut dyn Exchange, file: &File, range: Range<u64>) -> io::Result<()> {
+/// Those of reading and of `send`, and the file's end before the range's.
+pub(crate) fn copy_file(file: &File, range: Range<u64>, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut block = vec![0; COPY_BYTES];
-    let mut offset = range.start;
-    while offset < range.end {
-        let wanted = usize::try_from(range.end - offset).unwrap_or(usize::MAX).min(block.len());
+    let Range { start: mut offset, end } = range;
+    while offset < end {
+        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(block.len());
         let got = file.read_at(&mut block[..wanted], offset)?;
         if got == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {} bytes", range.end)));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
         }
-        exchange.data(&block[..got]);
-        exchange.flush()?;
+        send(&block[..got])?;
         offset += got as u64;
     }
     Ok(())

@@ -59,9 +59,10 @@ impl Mount {
 impl Handler for Mount {
     fn handle(&self, exchange: &mut dyn Exchange) {
         let path = exchange.head().get(Known::PathInfo).unwrap_or_default();
-        let found = self.places.iter().find(|(prefix, _)| {
-            path.strip_prefix(prefix.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-        });
+        let found = self
+            .places
+            .iter()
+            .find(|(prefix, _)| path.strip_prefix(prefix.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/'));
         match (found, &self.otherwise) {
             (Some((prefix, handler)), _) => {
                 shift(exchange.head_mut(), prefix);

@@ -13,7 +13,7 @@ use super::Shared;
 use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
-use crate::exchange::Exchange;
+use crate::exchange::{self, Exchange};
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
 /// The buffers of one worker thread, which every connection borrows in turn.
@@ -78,7 +78,7 @@ impl<'a> Conversation<'a> {
         }
         match self.next {
             Some(next) if self.gone.is_none() => next,
-            _ => Next::Close(CloseReason::Aborted),
+            _ => Next::Close(CloseReason::Reset),
         }
     }
 
@@ -99,7 +99,8 @@ impl<'a> Conversation<'a> {
                 Ok(Event::EndOfBody) => self.body = Body::Ended,
                 Ok(Event::NeedInput) => return None,
                 Ok(event) => {
-                    self.body = Body::Broken(Failure::new(io::ErrorKind::InvalidData, format!("unexpected {event:?} inside a request body")));
+                    self.body =
+                        Body::Broken(Failure::new(io::ErrorKind::InvalidData, format!("unexpected {event:?} inside a request body")));
                 }
                 Err(error) => self.broken(error.into()),
             }
@@ -118,6 +119,7 @@ impl<'a> Conversation<'a> {
                 Received::End => {
                     self.scratch.drained = false;
                     match self.connection.protocol.end(&mut self.scratch.input) {
+                        Ok(Event::Body(piece)) => self.ahead.push_back(piece),
                         Ok(_) => self.body = Body::Ended,
                         Err(error) => self.broken(error.into()),
                     }
@@ -177,17 +179,25 @@ impl<'a> Conversation<'a> {
         error
     }
 
+    /// Sends a range of a file that was announced by `raw`, by `sendfile`; or by copying, where the system cannot send such a file.
     fn send_range(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         let Range { start: mut offset, end } = range;
         let mut waited = Duration::ZERO;
         while offset < end {
             let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(SEND_FILE_BYTES);
-            match self.connection.socket.send_file(file, &mut offset, len)? {
-                None => {
+            match self.connection.socket.send_file(file, &mut offset, len) {
+                Ok(None) => {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
                 }
-                Some(0) => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
-                Some(_) => waited = Duration::ZERO,
+                Ok(Some(0)) => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
+                Ok(Some(_)) => waited = Duration::ZERO,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    return exchange::copy_file(file, offset..end, |block| {
+                        self.scratch.output.extend_from_slice(block);
+                        self.send_queued()
+                    });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -336,7 +346,10 @@ impl Exchange for Conversation<'_> {
             self.connection.protocol.raw_end(&mut self.scratch.output);
             return Ok(());
         }
-        crate::exchange::copy_file(self, file, range)
+        exchange::copy_file(file, range, |block| {
+            self.data(block);
+            self.flush()
+        })
     }
 
     fn disconnected(&mut self) -> bool {

@@ -156,7 +156,8 @@ impl Listener {
 
     /// Takes a listening socket that this process was started with. It is ours from now on, and is closed with the listener.
     fn inherited(fd: RawFd) -> io::Result<Listener> {
-        let not_listening = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("descriptor {fd} is not a listening socket: {why}"));
+        let not_listening =
+            |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("descriptor {fd} is not a listening socket: {why}"));
         if fd < 3 && fd != 0 {
             return Err(not_listening("1 and 2 are standard output and standard error"));
         }
@@ -265,7 +266,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), shown);
         }
-        for text in ["", "8000", "host", "host:", "host:http", ":70000", "::1:80", "[::1:80", "fd://", "fd://-1", "fd://x", "unix:", "h:+80"] {
+        for text in
+            ["", "8000", "host", "host:", "host:http", ":70000", "::1:80", "[::1:80", "fd://", "fd://-1", "fd://x", "unix:", "h:+80"]
+        {
             assert!(text.parse::<ListenAddress>().is_err() || text == "host:", "{text}");
         }
         assert!("host:".parse::<ListenAddress>().is_err());

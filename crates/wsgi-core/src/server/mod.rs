@@ -55,8 +55,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
-pub use self::listener::{AddressError, ListenAddress, Listener};
 use self::connection::{Connection, State};
+pub use self::listener::{AddressError, ListenAddress, Listener};
 use self::slots::Slots;
 use self::socket::Socket;
 use self::worker::Worker;

@@ -88,7 +88,12 @@ impl Slots {
 
 impl Slot {
     fn empty() -> Slot {
-        Slot { connection: Mutex::new(None), pending: AtomicBool::new(false), hangup: AtomicBool::new(false), deadline: AtomicU64::new(NEVER) }
+        Slot {
+            connection: Mutex::new(None),
+            pending: AtomicBool::new(false),
+            hangup: AtomicBool::new(false),
+            deadline: AtomicU64::new(NEVER),
+        }
     }
 
     /// Puts a new connection in.
