@@ -10,7 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
@@ -51,7 +51,7 @@ impl App {
 
     /// An expression over the module's globals.
     pub(crate) fn wrapped(source: &str, expression: &str) -> App {
-        Python::initialize();
+        start_python();
         let log = Log::default();
         let callable = Python::attach(|py| {
             // Python keeps modules by their names, and tests run at the same time.
@@ -116,6 +116,24 @@ impl App {
         };
         Request { app: self, recorder }
     }
+}
+
+/// Starts Python on a thread that does not end: `threading` takes the thread that imports it first for the main one, and the identifier of a
+/// thread that ended goes to another.
+pub(crate) fn start_python() {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        let (started, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            Python::initialize();
+            Python::attach(|py| py.import("threading").map(drop)).unwrap();
+            started.send(()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+        wait.recv().unwrap();
+    });
 }
 
 fn text_of(py: Python<'_>, error: &PyErr) -> String {
