@@ -3,5 +3,9 @@
 
 mod exchange;
 pub mod wire;
+#[cfg(feature = "python")]
+mod wsgi;
 
 pub use exchange::{Exchange, Handler};
+#[cfg(feature = "python")]
+pub use wsgi::{Application, Home, ImportError, Interpreter, InterpreterBuilder, StartError};
