@@ -1,11 +1,12 @@
 //! Run Python WSGI applications (PEP 3333) from Rust.
-#![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 
 mod exchange;
+mod mount;
+pub mod server;
 pub mod wire;
 #[cfg(feature = "python")]
-mod wsgi;
+pub mod wsgi;
 
 pub use exchange::{Exchange, Handler};
-#[cfg(feature = "python")]
-pub use wsgi::{Application, Home, ImportError, Interpreter, InterpreterBuilder, StartError};
+pub use mount::Mount;

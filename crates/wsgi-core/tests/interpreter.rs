@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tempfile::TempDir;
-use wsgi_core::{Interpreter, InterpreterBuilder};
+use wsgi_core::wsgi::{Interpreter, InterpreterBuilder};
 
 // ---- start: what Python finds
 

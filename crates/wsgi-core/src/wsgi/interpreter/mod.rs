@@ -33,7 +33,7 @@ use home::{Environment, Linked};
 /// Python, running in this process.
 ///
 /// # Python's main thread
-/// The thread that calls [`Builder::start`] becomes Python's main thread. Call [`load`](Self::load) on it too: `signal.signal` works on no
+/// The thread that calls [`InterpreterBuilder::start`] becomes Python's main thread. Call [`load`](Self::load) on it too: `signal.signal` works on no
 /// other, and applications call it while they are imported. Later, handlers that Python code has installed run only while the main thread
 /// runs Python, which during service it does not; they run in [`stop`](Self::stop) at the latest.
 ///
@@ -43,7 +43,7 @@ use home::{Environment, Linked};
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use wsgi_core::Interpreter;
+/// use wsgi_core::wsgi::Interpreter;
 ///
 /// let interpreter = Interpreter::builder().home("/srv/site/venv").chdir("/srv/site").start()?;
 /// let application = interpreter.load("mysite.wsgi")?;
@@ -70,8 +70,8 @@ struct About {
 
 impl Interpreter {
     /// What Python shall be started with.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> InterpreterBuilder {
+        InterpreterBuilder::default()
     }
 
     /// Imports an application: `MODULE`, `MODULE:CALLABLE` or `MODULE:FACTORY()`. The callable is `application` unless said otherwise, and
@@ -89,7 +89,7 @@ impl Interpreter {
     ///
     /// The file becomes a module of its own, once, in `sys.modules`: its `__name__` is made of its path (`/srv/site/app.py` becomes
     /// `wsgi_file__srv_site_app_py`), so that two files called `app.py` do not meet. As with uWSGI, its folder is **not** searched for other
-    /// modules: name it with [`python_path`](Builder::python_path) or [`chdir`](Builder::chdir) if the file imports its neighbours.
+    /// modules: name it with [`python_path`](InterpreterBuilder::python_path) or [`chdir`](InterpreterBuilder::chdir) if the file imports its neighbours.
     ///
     /// Runs the file on the calling thread, which should be Python's main thread.
     ///
@@ -104,7 +104,7 @@ impl Interpreter {
     /// may run any more. Does nothing when called again, or when this program had started Python by other means: then it is its to end.
     ///
     /// Threads that are not daemons get `patience` to end; `atexit` callbacks take the time that they take. Blocks that long. Call it on the
-    /// thread that called [`Builder::start`], as some callbacks rely on it.
+    /// thread that called [`InterpreterBuilder::start`], as some callbacks rely on it.
     ///
     /// Gives the names of the threads that did not end in time. They go on until the process ends.
     pub fn stop(&self, patience: std::time::Duration) -> Vec<String> {
@@ -117,9 +117,9 @@ impl Interpreter {
     /// Python's version, such as `3.11.7`.
     ///
     /// ```
-    /// let interpreter = wsgi_core::Interpreter::builder().start()?;
+    /// let interpreter = wsgi_core::wsgi::Interpreter::builder().start()?;
     /// assert!(interpreter.version().starts_with("3."));
-    /// # Ok::<(), wsgi_core::StartError>(())
+    /// # Ok::<(), wsgi_core::wsgi::StartError>(())
     /// ```
     pub fn version(&self) -> &str {
         &self.about.version
@@ -143,27 +143,27 @@ impl Interpreter {
 
 /// What Python is started with. Made by [`Interpreter::builder`].
 #[derive(Clone, Debug, Default)]
-pub struct Builder {
+pub struct InterpreterBuilder {
     home: Option<PathBuf>,
     paths: Vec<PathBuf>,
     directory: Option<PathBuf>,
     argv: Option<Vec<OsString>>,
 }
 
-impl Builder {
+impl InterpreterBuilder {
     /// The virtualenv to use, or the prefix of a Python installation.
     ///
     /// Without it, `PYTHONHOME`, then an activated virtualenv (`VIRTUAL_ENV`), then a virtualenv whose `bin` is first with a `python3` on the
     /// `PATH`, and else the installation that the linked libpython belongs to.
     #[must_use]
-    pub fn home(mut self, path: impl Into<PathBuf>) -> Builder {
+    pub fn home(mut self, path: impl Into<PathBuf>) -> InterpreterBuilder {
         self.home = Some(path.into());
         self
     }
 
     /// A folder or a zip file to search for modules before all others; of several, the first is searched first.
     #[must_use]
-    pub fn python_path(mut self, path: impl Into<PathBuf>) -> Builder {
+    pub fn python_path(mut self, path: impl Into<PathBuf>) -> InterpreterBuilder {
         self.paths.push(path.into());
         self
     }
@@ -171,14 +171,14 @@ impl Builder {
     /// The working directory to change to before anything else, so that all other relative paths count from there. It is searched for modules
     /// right after those of [`python_path`](Self::python_path). Without it, the working directory stays, and is not searched.
     #[must_use]
-    pub fn chdir(mut self, path: impl Into<PathBuf>) -> Builder {
+    pub fn chdir(mut self, path: impl Into<PathBuf>) -> InterpreterBuilder {
         self.directory = Some(path.into());
         self
     }
 
     /// `sys.argv`; the first is the program's name. By default this program's own name alone, since its options are not the application's.
     #[must_use]
-    pub fn argv<A: Into<OsString>>(mut self, argv: impl IntoIterator<Item = A>) -> Builder {
+    pub fn argv<A: Into<OsString>>(mut self, argv: impl IntoIterator<Item = A>) -> InterpreterBuilder {
         self.argv = Some(argv.into_iter().map(Into::into).collect());
         self
     }

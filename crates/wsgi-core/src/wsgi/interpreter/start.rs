@@ -1,4 +1,4 @@
-//! Starting CPython with a configuration of ours. Nothing here decides anything: it hands over what `Builder` and `home` have settled.
+//! Starting CPython with a configuration of ours. Nothing here decides anything: it hands over what `InterpreterBuilder` and `home` have settled.
 //!
 //! PyO3 has no safe wrapper for `PyConfig`, so this is the one file of the interpreter's set-up that is not safe Rust.
 #![allow(unsafe_code)]
