@@ -5,6 +5,8 @@ mod exchange;
 mod mount;
 pub mod server;
 pub mod wire;
+#[cfg(feature = "python")]
+pub mod wsgi;
 
 pub use exchange::{Exchange, Handler};
 pub use mount::Mount;
