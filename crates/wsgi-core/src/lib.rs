@@ -1,7 +1,10 @@
 //! Run Python WSGI applications (PEP 3333) from Rust.
-#![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 
 mod exchange;
+mod mount;
+pub mod server;
 pub mod wire;
 
 pub use exchange::{Exchange, Handler};
+pub use mount::Mount;
