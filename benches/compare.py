@@ -159,13 +159,16 @@ WARM_UP_SECONDS = 1
 OURS = "serve"
 AGAINST = "against"
 FLOOR = "bare"
+# The engine with a codec and a handler that do nearly nothing: what lies between the floor and the whole server.
+ENGINE = "engine"
+BUILT = [FLOOR, ENGINE, OURS]
 ERRORS = ["non_2xx", "connect", "read", "write", "timeout"]
 ENDS_BY_CLOSE = "ends each body by closing"
 
 
 def main():
     options = arguments()
-    lab.build(*(name for name in (OURS, FLOOR) if wanted(options.only, name)))
+    lab.build(*(name for name in BUILT if wanted(options.only, name)))
     peers = {peer.name: peer for peer in PEERS if wanted(options.only, peer.name)}
     missing = install(peers.values())
     peers = {name: peer for name, peer in peers.items() if name not in missing}
@@ -184,7 +187,7 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    everyone = [FLOOR, OURS, *(peer.name for peer in PEERS)]
+    everyone = [*BUILT, *(peer.name for peer in PEERS)]
     parser.add_argument("--only", metavar="NAMES", type=names(everyone), help=f"servers, by comma: {', '.join(everyone)}")
     parser.add_argument("--workloads", metavar="NAMES", type=names([w.name for w in WORKLOADS]), help="workloads, by comma")
     parser.add_argument("--rounds", type=int, default=3, help="how often each server is measured (3)")
@@ -225,6 +228,8 @@ def servers(workload, peers, options):
     taking_part = {}
     if workload.bare is not None and wanted(options.only, FLOOR):
         taking_part[FLOOR] = lambda port: [lab.binary("bare"), f"127.0.0.1:{port}", *workload.bare]
+    if workload.module == "hello" and wanted(options.only, ENGINE):
+        taking_part[ENGINE] = lambda port: [lab.binary("engine"), f"127.0.0.1:{port}", "--threads", threads]
     if wanted(options.only, OURS):
         taking_part[OURS] = lambda port: lab.serve_command(port, workload.module, threads)
     if options.against:
@@ -333,7 +338,7 @@ def holds_back(port, path):
 def report(workload, results):
     """The workload's table. The best peer is the one with the least processor time, of those that do what is asked."""
     medians = {name: result["median"] for name, result in results.items() if result["median"] and not result["failed"]}
-    fair = [name for name in medians if name not in (FLOOR, OURS, AGAINST) and not set(results[name]["notes"]) - {ENDS_BY_CLOSE}]
+    fair = [name for name in medians if name not in (*BUILT, AGAINST) and not set(results[name]["notes"]) - {ENDS_BY_CLOSE}]
     best = min(fair, key=lambda name: medians[name]["cpu_us"], default=None)
     columns = ["server", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "min–max", "× bare", f"× best peer ({best or '–'})"]
     columns += ["busy", "peak MiB", "notes"]

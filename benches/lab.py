@@ -23,7 +23,7 @@ LAB = TARGET / "bench"
 VENV = LAB / "venv"
 PYTHON = VENV / "bin" / "python"
 
-PACKAGES = {"serve": "wsgi-examples", "bare": "wsgi-benches"}
+PACKAGES = {"serve": "wsgi-examples", "bare": "wsgi-benches", "engine": "wsgi-benches"}
 
 SERVER_CORE = 0
 LOAD_CORE = 1
@@ -42,7 +42,7 @@ def say(text):
 
 
 def build(*names):
-    """Builds this server (`serve`), the bare loop (`bare`), or both, for speed."""
+    """Builds programs of this workspace for speed: this server (`serve`), the bare loop (`bare`), the engine alone (`engine`)."""
     for name in names:
         command = ["cargo", "build", "--quiet", "--release", "--package", PACKAGES[name], "--bin", name]
         if subprocess.run(command, cwd=ROOT).returncode != 0:
