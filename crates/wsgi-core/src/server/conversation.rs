@@ -78,7 +78,7 @@ impl<'a> Conversation<'a> {
         }
         match self.next {
             Some(next) if self.gone.is_none() => next,
-            _ => Next::Close(CloseReason::Aborted),
+            _ => Next::Close(CloseReason::Reset),
         }
     }
 
@@ -119,6 +119,7 @@ impl<'a> Conversation<'a> {
                 Received::End => {
                     self.scratch.drained = false;
                     match self.connection.protocol.end(&mut self.scratch.input) {
+                        Ok(Event::Body(piece)) => self.ahead.push_back(piece),
                         Ok(_) => self.body = Body::Ended,
                         Err(error) => self.broken(error.into()),
                     }

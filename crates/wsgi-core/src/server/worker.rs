@@ -181,16 +181,19 @@ impl Worker {
                 Step::Again
             }
             Ok(Received::Nothing) => self.park_reading(connection),
-            Ok(Received::End) => match connection.protocol.end(&mut self.scratch.input) {
-                Ok(Event::EndOfBody) => match &mut connection.state {
-                    State::Body(ahead) => {
-                        ahead.ended = true;
-                        self.respond_ahead(connection)
-                    }
-                    _ => Step::Close,
-                },
-                Ok(_) => Step::Close,
-                Err(error) => {
+            // The end stays at the end: while the protocol still finds pieces of a body, it is asked again.
+            Ok(Received::End) => match (connection.protocol.end(&mut self.scratch.input), &mut connection.state) {
+                (Ok(Event::Body(piece)), State::Body(ahead)) => {
+                    ahead.bytes += piece.len();
+                    ahead.body.push_back(piece);
+                    Step::Again
+                }
+                (Ok(Event::EndOfBody), State::Body(ahead)) => {
+                    ahead.ended = true;
+                    self.respond_ahead(connection)
+                }
+                (Ok(_), _) => Step::Close,
+                (Err(error), _) => {
                     tracing::info!(target: "wsgi", remote = %connection.remote, "{error}");
                     Step::Close
                 }
@@ -305,7 +308,7 @@ impl Worker {
             }
             Next::Close(reason) => {
                 tracing::trace!(target: "wsgi", remote = %connection.remote, "closed: {}", reason.explain());
-                if reason == CloseReason::Aborted {
+                if reason == CloseReason::Reset {
                     connection.socket.reset_on_close();
                 }
                 Step::Close
