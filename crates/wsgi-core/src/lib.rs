@@ -5,6 +5,10 @@ mod exchange;
 mod mount;
 pub mod server;
 pub mod wire;
+#[cfg(feature = "python")]
+pub mod wsgi;
 
 pub use exchange::{Exchange, Handler};
 pub use mount::Mount;
+#[cfg(feature = "python")]
+pub use wsgi::{Application, Interpreter};

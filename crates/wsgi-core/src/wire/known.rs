@@ -233,22 +233,17 @@ impl Known {
 
     /// Finds a CGI variable by its exact name (`HTTP_ACCEPT`, `PATH_INFO`).
     pub fn from_variable(name: &[u8]) -> Option<Known> {
-        match name.strip_prefix(b"HTTP_") {
-            Some(field) => find(true, field).filter(|known| known.as_str().as_bytes() == name),
-            None => find(false, name).filter(|known| known.as_str().as_bytes() == name),
-        }
+        let known = ALL[VARIABLE_SLOTS[slot(name)].checked_sub(1)? as usize].0;
+        (known.as_str().as_bytes() == name).then_some(known)
     }
 
     /// Finds the variable of an HTTP field by the field's name in any case (`accept-language`).
     ///
     /// `Content-Type` and `Content-Length` are `CONTENT_TYPE` and `CONTENT_LENGTH` (RFC 3875, 4.1.2 and 4.1.3); every other field is
-    /// `HTTP_*`.
+    /// `HTTP_*`. A name with `_` for `-` is not found.
     pub fn from_field(name: &[u8]) -> Option<Known> {
-        let same = |text: &str| text.len() == name.len() && text.bytes().zip(name).all(|(a, &b)| a == fold(b));
-        let http = |known: Known| known.as_str().strip_prefix("HTTP_").is_some_and(same);
-        find(true, name)
-            .filter(|&known| http(known))
-            .or_else(|| [Known::ContentType, Known::ContentLength].into_iter().find(|known| same(known.as_str())))
+        let known = ALL[FIELD_SLOTS[slot(name)].checked_sub(1)? as usize].0;
+        is_field(FIELDS[known as usize], name).then_some(known)
     }
 }
 
@@ -257,49 +252,112 @@ pub(super) const fn fold(byte: u8) -> u8 {
     if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }
 }
 
-fn find(http: bool, name: &[u8]) -> Option<Known> {
-    match SLOTS[slot(http, name)] {
-        0 => None,
-        index => Some(ALL[index as usize - 1].0),
+/// Whether `name` is `field`, which is in lower case: eight bytes at a time, for this runs for every field of every request.
+fn is_field(field: &[u8], name: &[u8]) -> bool {
+    if field.len() != name.len() {
+        return false;
     }
+    let (Some(name_end), Some(field_end)) = (name.last_chunk::<8>(), field.last_chunk::<8>()) else {
+        return name.iter().zip(field).fold(true, |same, (&a, &b)| same & (a | 0x20 == b) & (a >= 0x20));
+    };
+    let same = |a: [u8; 8], b: [u8; 8]| {
+        let a = u64::from_ne_bytes(a);
+        // In lower case; and no byte below 0x20, which that would make another: each has bit 5 or 6.
+        (a | LOWER == u64::from_ne_bytes(b)) & ((a << 1 | a) & LOWER << 1 == LOWER << 1)
+    };
+    let whole = name.chunks_exact(8).zip(field.chunks_exact(8)).all(|(a, b)| match (a.try_into(), b.try_into()) {
+        (Ok(a), Ok(b)) => same(a, b),
+        _ => false,
+    });
+    // The last eight overlap those before, unless there are none left over.
+    whole & same(*name_end, *field_end)
 }
 
-/// A hash without collisions among the known names; `SLOTS` is not built if there is one.
-const fn slot(http: bool, name: &[u8]) -> usize {
-    let len = name.len();
-    if len == 0 {
-        return SLOT_COUNT - 1;
-    }
-    let back = if len > 3 { 4 } else { 1 };
-    let (first, middle, fourth_last, last) = (fold(name[0]), fold(name[len / 2]), fold(name[len - back]), fold(name[len - 1]));
-    (len * MULTIPLIERS[0]
-        + first as usize * MULTIPLIERS[1]
-        + middle as usize * MULTIPLIERS[2]
-        + fourth_last as usize * MULTIPLIERS[3]
-        + last as usize * MULTIPLIERS[4]
-        + http as usize)
-        % SLOT_COUNT
+/// A hash of a name in any case, from its ends and its length. Without collisions among the known names, or the tables are not built.
+const fn slot(name: &[u8]) -> usize {
+    let (first, last) = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
+        _ => match name {
+            [] => (0, 0),
+            [only] => (*only as u32, *only as u32),
+            [first, .., last] => (*first as u32, *last as u32),
+        },
+    };
+    let lower = LOWER as u32;
+    let mixed =
+        ((first | lower) ^ name.len() as u32).wrapping_mul(MULTIPLIERS[0]).wrapping_add((last | lower).wrapping_mul(MULTIPLIERS[1]));
+    (mixed >> (u32::BITS - SLOT_COUNT.ilog2())) as usize
 }
 
+/// The bit that tells lower case from upper, in each byte of a word. `-` and digits have it as well.
+const LOWER: u64 = 0x2020_2020_2020_2020;
 const SLOT_COUNT: usize = 512;
-const MULTIPLIERS: [usize; 5] = [203, 429, 174, 88, 133];
+/// Found by trying.
+const MULTIPLIERS: [u32; 2] = [0x991b_a3cf, 0x7e5d_933d];
 
-/// One more than the index into `ALL`; 0 where there is none.
-static SLOTS: [u8; SLOT_COUNT] = {
+/// For each hash of a variable's name, one more than the index into `ALL`; 0 where there is none.
+static VARIABLE_SLOTS: [u8; SLOT_COUNT] = {
     let mut slots = [0; SLOT_COUNT];
     let mut i = 0;
     while i < ALL.len() {
         assert!(ALL[i].0 as usize == i, "ALL follows the declaration");
-        let at = match ALL[i].1.as_bytes() {
-            [b'H', b'T', b'T', b'P', b'_', field @ ..] => slot(true, field),
-            name => slot(false, name),
-        };
-        assert!(slots[at] == 0, "two known names share a slot: choose other multipliers");
+        let at = slot(ALL[i].1.as_bytes());
+        assert!(slots[at] == 0, "two known variables share a slot: choose other multipliers");
         slots[at] = i as u8 + 1;
         i += 1;
     }
     slots
 };
+
+/// The same for the names of fields.
+static FIELD_SLOTS: [u8; SLOT_COUNT] = {
+    let mut slots = [0; SLOT_COUNT];
+    let mut i = 0;
+    while i < ALL.len() {
+        if !FIELDS[i].is_empty() {
+            let at = slot(FIELDS[i]);
+            assert!(slots[at] == 0, "two known fields share a slot: choose other multipliers");
+            slots[at] = i as u8 + 1;
+        }
+        i += 1;
+    }
+    slots
+};
+
+/// The name of the field that each known variable comes from, in lower case; empty where it comes from none.
+static FIELDS: [&[u8]; ALL.len()] = {
+    let mut fields: [&[u8]; ALL.len()] = [b""; ALL.len()];
+    let mut i = 0;
+    while i < ALL.len() {
+        fields[i] = FIELD_TEXT[i].split_at(field_of(i).len()).0;
+        i += 1;
+    }
+    fields
+};
+
+static FIELD_TEXT: [[u8; 32]; ALL.len()] = {
+    let mut text = [[0; 32]; ALL.len()];
+    let mut i = 0;
+    while i < ALL.len() {
+        let field = field_of(i);
+        let mut at = 0;
+        while at < field.len() {
+            text[i][at] = if field[at] == b'_' { b'-' } else { field[at].to_ascii_lowercase() };
+            at += 1;
+        }
+        i += 1;
+    }
+    text
+};
+
+/// The part of a variable's name that comes from a field's.
+const fn field_of(index: usize) -> &'static [u8] {
+    match (ALL[index].0, ALL[index].1.as_bytes()) {
+        (_, [b'H', b'T', b'T', b'P', b'_', field @ ..]) => field,
+        (Known::ContentType | Known::ContentLength, name) => name,
+        _ => b"",
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -324,6 +382,18 @@ mod tests {
     fn a_field_never_reaches_a_variable_that_the_server_owns() {
         for field in ["Path-Info", "Remote-User", "Server-Name", "Https", "", "X"] {
             assert_eq!(Known::from_field(field.as_bytes()), None, "{field}");
+        }
+        // Each byte of a name in turn, replaced by every other.
+        for known in Known::all() {
+            let Some(field) = known.as_str().strip_prefix("HTTP_").map(|field| field.replace('_', "-")) else { continue };
+            for at in 0..field.len() {
+                for byte in 0..=255 {
+                    let mut name = field.clone().into_bytes();
+                    name[at] = byte;
+                    let same = byte.eq_ignore_ascii_case(&field.as_bytes()[at]);
+                    assert_eq!(Known::from_field(&name) == Some(known), same, "{}", name.escape_ascii());
+                }
+            }
         }
         for variable in ["path_info", "", "HTTP_", "HTTP_X", "HTTPS_"] {
             assert_eq!(Known::from_variable(variable.as_bytes()), None, "{variable}");

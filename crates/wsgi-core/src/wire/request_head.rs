@@ -151,15 +151,6 @@ impl RequestHead {
     /// # Errors
     /// A second `Host`, `Content-Length` or `Content-Type`, of which there must be one; a `_` where it is to be refused.
     pub fn field(&mut self, name: &[u8], value: &[u8], underscores: Underscores) -> Result<(), Error> {
-        if name.contains(&b'_') {
-            match underscores {
-                Underscores::Drop => return Ok(()),
-                Underscores::Refuse => {
-                    return Err(Error::malformed(format!("field name {:?} contains an underscore", String::from_utf8_lossy(name))));
-                }
-                Underscores::Keep => {}
-            }
-        }
         if let Some(known) = Known::from_field(name) {
             let at = self.index[known as usize] as usize;
             if at == 0 {
@@ -175,6 +166,19 @@ impl RequestHead {
             };
             self.append(at - 1, separator, value);
             return Ok(());
+        }
+        // Only now, for none of the known names has one.
+        if name.contains(&b'_') {
+            return match underscores {
+                Underscores::Drop => Ok(()),
+                Underscores::Refuse => {
+                    Err(Error::malformed(format!("field name {:?} contains an underscore", String::from_utf8_lossy(name))))
+                }
+                Underscores::Keep => {
+                    let name: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+                    self.field(&name, value, underscores)
+                }
+            };
         }
         if name.eq_ignore_ascii_case(b"Proxy") {
             return Ok(());
@@ -424,6 +428,8 @@ mod tests {
         assert!(head.field(b"X_User", b"mallory", Underscores::Refuse).is_err());
         head.field(b"X_User", b"bob", Underscores::Keep).unwrap();
         assert_eq!(head.get_named(b"HTTP_X_USER"), Some(&b"alice,bob"[..]));
+        head.field(b"x_forwarded-for", b"::1", Underscores::Keep).unwrap();
+        assert_eq!(head.get(Known::HttpXForwardedFor), Some(&b"::1"[..]));
     }
 
     #[test]
