@@ -10,3 +10,5 @@ pub mod wsgi;
 
 pub use exchange::{Exchange, Handler};
 pub use mount::Mount;
+#[cfg(feature = "python")]
+pub use wsgi::{Application, Interpreter};

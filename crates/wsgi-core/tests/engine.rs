@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use wsgi_core::server::{Handle, ListenAddress, Listener, Running, Server, Timeouts};
-use wsgi_core::wire::{Address, BodyLength, CloseReason, Error, Event, HttpDate, Known, Link, Next, Protocol, RequestHead, ResponseHead};
+use wsgi_core::server::{AllowFrom, Handle, ListenAddress, Listener, Running, Server, Timeouts};
+use wsgi_core::wire::{
+    Address, BodyLength, CloseReason, Dialect, Error, Event, HttpDate, Known, Link, Next, Protocol, RequestHead, ResponseHead,
+};
 use wsgi_core::{Exchange, Handler};
 
 #[test]
@@ -458,6 +460,48 @@ fn unix_sockets_and_several_listeners_share_one_server() {
     assert!(!path.exists());
 }
 
+#[test]
+fn the_machine_itself_may_connect_to_a_protocol_that_trusts_its_peers() {
+    struct Trusting;
+    impl Dialect for Trusting {
+        fn connect(&self, link: &Link) -> Box<dyn Protocol> {
+            lines(link)
+        }
+        fn trusts_peer(&self) -> bool {
+            true
+        }
+    }
+    let bind = || Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let (by_default, told) = (bind(), bind().allow_from(AllowFrom::Networks(vec!["192.0.2.0/24".parse().unwrap()])));
+    let addresses = [by_default.local_address().clone(), told.local_address().clone()];
+    let _server = Server::new(Of(echo)).listen(by_default, Trusting).listen(told, lines).start().unwrap();
+    for address in addresses {
+        let Address::Tcp(address) = address else { panic!("bound to TCP") };
+        let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+        peer.send(b"/a 0\n");
+        assert_eq!(peer.reply(), "200 /a ");
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_allowed_is_closed_at_once() {
+    // The machine's own address on some network; nothing is sent to find it.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = probe.connect("192.0.2.1:9").and_then(|()| probe.local_addr()).map(|address| address.ip());
+    let Some(own) = own.ok().filter(|own| !own.is_loopback() && !own.is_unspecified()) else {
+        eprintln!("skipped: the machine has no address besides loopback");
+        return;
+    };
+    let listener = Listener::bind(&"0.0.0.0:0".parse().unwrap()).unwrap().allow_from(AllowFrom::Loopback);
+    let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+    let _server = Server::new(Of(echo)).listen(listener, lines).start().unwrap();
+    let mut peer = Peer { stream: TcpStream::connect((own, address.port())).unwrap() };
+    assert!(peer.rest().is_empty());
+    let mut peer = Peer { stream: TcpStream::connect(("127.0.0.1", address.port())).unwrap() };
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
@@ -520,10 +564,10 @@ struct Started {
 }
 
 impl Started {
-    fn new<M>(configure: impl FnOnce(Server) -> Server, handler: impl AsHandler<M>) -> Started {
+    fn new<M>(configure: impl FnOnce(Server) -> Server, handler: impl IntoHandler<M>) -> Started {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
-        let running = configure(Server::new(handler.as_handler()).listen(listener, lines)).start().unwrap();
+        let running = configure(Server::new(handler.into_handler()).listen(listener, lines)).start().unwrap();
         Started { address, handle: running.handle(), running: Mutex::new(Some(running)) }
     }
 
@@ -550,20 +594,20 @@ impl Drop for Started {
 }
 
 /// Lets a test give a function or a handler.
-trait AsHandler<M> {
-    fn as_handler(self) -> Arc<dyn Handler>;
+trait IntoHandler<M> {
+    fn into_handler(self) -> Arc<dyn Handler>;
 }
 
-impl<F: Fn(&mut dyn Exchange) + Send + Sync + 'static> AsHandler<fn()> for F {
-    fn as_handler(self) -> Arc<dyn Handler> {
+impl<F: Fn(&mut dyn Exchange) + Send + Sync + 'static> IntoHandler<fn()> for F {
+    fn into_handler(self) -> Arc<dyn Handler> {
         Arc::new(Of(self))
     }
 }
 
 struct IsHandler;
 
-impl<H: Handler + 'static> AsHandler<IsHandler> for H {
-    fn as_handler(self) -> Arc<dyn Handler> {
+impl<H: Handler + 'static> IntoHandler<IsHandler> for H {
+    fn into_handler(self) -> Arc<dyn Handler> {
         Arc::new(self)
     }
 }

@@ -8,7 +8,11 @@ const FEW: &[u8] = b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n";
 const TWELVE: &[u8] = b"GET /hello?a=b&c=d HTTP/1.1\r\nHost: www.example.org\r\nConnection: keep-alive\r\nCache-Control: max-age=0\r\nsec-ch-ua: \"Chromium\";v=\"124\", \"Google Chrome\";v=\"124\", \"Not-A.Brand\";v=\"99\"\r\nsec-ch-ua-mobile: ?0\r\nUpgrade-Insecure-Requests: 1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\nSec-Fetch-Site: none\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9,de;q=0.8\r\nCookie: sessionid=38afes7a8; csrftoken=u32t4o3tb3gg43\r\n\r\n";
 
 fn main() {
-    let link = Link { local: Address::Tcp("127.0.0.1:8000".parse().unwrap()), remote: Address::Tcp("127.0.0.1:54321".parse().unwrap()), secure: false };
+    let link = Link {
+        local: Address::Tcp("127.0.0.1:8000".parse().unwrap()),
+        remote: Address::Tcp("127.0.0.1:54321".parse().unwrap()),
+        secure: false,
+    };
     println!("box {}", std::mem::size_of_val(&*Http1::new().connect(&link)));
     let n = 1_000_000u32;
     for _ in 0..5 {
@@ -77,7 +81,11 @@ fn main() {
                 black_box(Instant::now());
             }
             let clock = t.elapsed().as_nanos() as f64 / (n / 10) as f64;
-            println!("{name}: all {all:.0} feed {feed:.0} | parse {:.0} encode {:.0} (each minus clock {clock:.0}) httparse alone {httparse:.0}", parse as f64 / (n / 10) as f64, encode as f64 / (n / 10) as f64);
+            println!(
+                "{name}: all {all:.0} feed {feed:.0} | parse {:.0} encode {:.0} (each minus clock {clock:.0}) httparse alone {httparse:.0}",
+                parse as f64 / (n / 10) as f64,
+                encode as f64 / (n / 10) as f64
+            );
         }
     }
 }

@@ -381,7 +381,9 @@ fn decimal(value: &[u8]) -> Result<u64, Error> {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
     });
-    number.filter(|_| !value.is_empty()).ok_or_else(|| Error::malformed(format!("Content-Length is {}, expected a decimal number", quoted(value))))
+    number
+        .filter(|_| !value.is_empty())
+        .ok_or_else(|| Error::malformed(format!("Content-Length is {}, expected a decimal number", quoted(value))))
 }
 
 /// Lets pass what is exactly `chunked`.

@@ -155,6 +155,12 @@ pub trait Dialect: Send + Sync {
     /// The codec for a connection that was just accepted.
     fn connect(&self, link: &Link) -> Box<dyn Protocol>;
 
+    /// Whether the peer says who the client is (`REMOTE_ADDR`, `REMOTE_USER`, `HTTPS`), as in uwsgi, FastCGI and SCGI. Then only a web
+    /// server should reach the listener, and the engine lets in nobody but the machine itself unless it is told otherwise.
+    fn trusts_peer(&self) -> bool {
+        false
+    }
+
     /// The scheme or protocol name for log lines, such as `http`.
     fn name(&self) -> &'static str {
         "custom"

@@ -171,7 +171,9 @@ impl RequestHead {
         if name.contains(&b'_') {
             return match underscores {
                 Underscores::Drop => Ok(()),
-                Underscores::Refuse => Err(Error::malformed(format!("field name {:?} contains an underscore", String::from_utf8_lossy(name)))),
+                Underscores::Refuse => {
+                    Err(Error::malformed(format!("field name {:?} contains an underscore", String::from_utf8_lossy(name))))
+                }
                 Underscores::Keep => {
                     let name: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
                     self.field(&name, value, underscores)
