@@ -1,7 +1,9 @@
 //! The bodies of the fuzz targets, beside the code that they check. No part of the interface.
 
 use bytes::BytesMut;
-use wsgi_core::wire::{Address, Dialect, Error, Event, HttpDate, Limits, Link, Next, Protocol, RequestHead, ResponseHead, Underscores, feed};
+use wsgi_core::wire::{
+    Address, Dialect, Error, Event, HttpDate, Limits, Link, Next, Protocol, RequestHead, ResponseHead, Underscores, feed,
+};
 
 use crate::Http1;
 use crate::head::UNEXPLAINED;
