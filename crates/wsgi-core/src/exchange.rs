@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -52,6 +53,14 @@ pub trait Exchange: Send {
     /// The body broke off, or broke the protocol, or did not come in time. Errors repeat: a broken body never turns into an ended one.
     fn read(&mut self, max: usize) -> io::Result<Bytes>;
 
+    /// What [`read`](Self::read) would give if that needs no waiting; `None` if it does, and always from exchanges that cannot tell.
+    ///
+    /// Never blocks, so it may be called with the interpreter attached.
+    fn read_ready(&mut self, max: usize) -> Option<io::Result<Bytes>> {
+        let _ = max;
+        None
+    }
+
     /// Sends what is queued. May block until the operating system has taken all of it, or until a deadline.
     ///
     /// # Errors
@@ -83,6 +92,25 @@ pub trait Exchange: Send {
         self.data(text.as_bytes());
         self.finish();
     }
+}
+
+/// Reads a range of a file and hands it to `send` in blocks, where the system cannot move it by itself.
+///
+/// # Errors
+/// Those of reading and of `send`, and the file's end before the range's.
+pub(crate) fn copy_file(file: &File, range: Range<u64>, mut send: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut block = vec![0; COPY_BYTES];
+    let Range { start: mut offset, end } = range;
+    while offset < end {
+        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(block.len());
+        let got = file.read_at(&mut block[..wanted], offset)?;
+        if got == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
+        }
+        send(&block[..got])?;
+        offset += got as u64;
+    }
+    Ok(())
 }
 
 /// Anything that answers requests: a Python application, static files, a mount table, a wrapper around another handler.
@@ -128,3 +156,5 @@ impl<H: Handler + ?Sized> Handler for std::sync::Arc<H> {
         (**self).thread(work);
     }
 }
+
+const COPY_BYTES: usize = 64 * 1024;

@@ -71,11 +71,12 @@ pub trait Protocol: Send {
 
     /// Gives the reply up after `start`, so that the peer can tell: never a clean end.
     ///
-    /// [`Next::Close`] with [`CloseReason::Aborted`] makes the driver reset the connection; a protocol that can say it in its own words
-    /// (FastCGI's `END_REQUEST`) does that and may go on.
+    /// Where the framing shows that something is missing (a chunk, bytes of a declared length), answer [`CloseReason::Aborted`]: what is
+    /// queued is sent and the connection closed. Where it does not, because the end of the connection is the end of the body, answer
+    /// [`CloseReason::Reset`], which is the default.
     fn abort(&mut self, out: &mut Vec<u8>) -> Next {
         let _ = out;
-        Next::Close(CloseReason::Aborted)
+        Next::Close(CloseReason::Reset)
     }
 
     /// Queues a whole reply that says why a request is not answered. The connection closes after it.
@@ -99,7 +100,7 @@ pub enum Event {
     Body(Bytes),
     /// The end of the request's body. Also comes, once, for a request that has none.
     EndOfBody,
-    /// The peer ended the connection in good order: there will be no further request.
+    /// The connection ended in good order: there will be no further request. What is queued is still sent.
     Closed,
 }
 
@@ -124,8 +125,10 @@ pub enum CloseReason {
     UnreadBody,
     /// The request was refused.
     Refused,
-    /// The reply could not be completed: the peer must not take it for whole. The driver resets the connection.
+    /// The reply could not be completed, which the peer can tell from its framing.
     Aborted,
+    /// The reply could not be completed, and only a reset of the connection can tell the peer.
+    Reset,
     /// The server is shutting down.
     Shutdown,
 }
@@ -138,7 +141,7 @@ impl CloseReason {
             CloseReason::EndOfReply => "the protocol closes after each reply",
             CloseReason::UnreadBody => "the request's body was not read to its end",
             CloseReason::Refused => "the request was refused",
-            CloseReason::Aborted => "the reply could not be completed",
+            CloseReason::Aborted | CloseReason::Reset => "the reply could not be completed",
             CloseReason::Shutdown => "the server is shutting down",
         }
     }
@@ -151,6 +154,12 @@ impl CloseReason {
 pub trait Dialect: Send + Sync {
     /// The codec for a connection that was just accepted.
     fn connect(&self, link: &Link) -> Box<dyn Protocol>;
+
+    /// Whether the peer says who the client is (`REMOTE_ADDR`, `REMOTE_USER`, `HTTPS`), as in uwsgi, FastCGI and SCGI. Then only a web
+    /// server should reach the listener, and the engine lets in nobody but the machine itself unless it is told otherwise.
+    fn trusts_peer(&self) -> bool {
+        false
+    }
 
     /// The scheme or protocol name for log lines, such as `http`.
     fn name(&self) -> &'static str {

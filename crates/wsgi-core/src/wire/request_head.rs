@@ -171,7 +171,9 @@ impl RequestHead {
         if name.contains(&b'_') {
             return match underscores {
                 Underscores::Drop => Ok(()),
-                Underscores::Refuse => Err(Error::malformed(format!("field name {:?} contains an underscore", String::from_utf8_lossy(name)))),
+                Underscores::Refuse => {
+                    Err(Error::malformed(format!("field name {:?} contains an underscore", String::from_utf8_lossy(name))))
+                }
                 Underscores::Keep => {
                     let name: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
                     self.field(&name, value, underscores)
@@ -182,7 +184,9 @@ impl RequestHead {
             return Ok(());
         }
         let same = |other: &[u8]| {
-            other.strip_prefix(b"HTTP_").is_some_and(|other| other.len() == name.len() && other.iter().zip(name).all(|(&a, &b)| a == fold(b)))
+            other
+                .strip_prefix(b"HTTP_")
+                .is_some_and(|other| other.len() == name.len() && other.iter().zip(name).all(|(&a, &b)| a == fold(b)))
         };
         match self.find_other(same) {
             Some(at) => self.append(at, b",", value),
@@ -212,8 +216,9 @@ impl RequestHead {
         if target == b"*" {
             rest = b"/";
         } else if target.first() != Some(&b'/') {
-            let (authority, path) = absolute(target)
-                .ok_or_else(|| Error::malformed(format!("request target {:?} is neither a path nor a URI", String::from_utf8_lossy(target))))?;
+            let (authority, path) = absolute(target).ok_or_else(|| {
+                Error::malformed(format!("request target {:?} is neither a path nor a URI", String::from_utf8_lossy(target)))
+            })?;
             self.set(Known::HttpHost, authority);
             rest = path;
         }
@@ -389,7 +394,9 @@ mod tests {
     #[test]
     fn repeated_fields_are_joined_wherever_their_values_lie() {
         let mut head = RequestHead::default();
-        for (name, value) in [("X-A", "1"), ("Cookie", "a=1"), ("x-a", "2"), ("Accept", "q"), ("X-A", "3"), ("cookie", "b=2"), ("ACCEPT", "r")] {
+        for (name, value) in
+            [("X-A", "1"), ("Cookie", "a=1"), ("x-a", "2"), ("Accept", "q"), ("X-A", "3"), ("cookie", "b=2"), ("ACCEPT", "r")]
+        {
             head.field(name.as_bytes(), value.as_bytes(), Underscores::Drop).unwrap();
         }
         assert_eq!(head.get_named(b"HTTP_X_A"), Some(&b"1,2,3"[..]));

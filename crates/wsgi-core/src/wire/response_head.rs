@@ -73,7 +73,11 @@ impl ResponseHead {
         self.clear();
         let [a, b, c, b' ', reason @ ..] = status else { return Err(HeadError::Status) };
         let ([first, .., last] | [first @ last]) = reason else { return Err(HeadError::Status) };
-        if ![a, b, c].iter().all(|digit| digit.is_ascii_digit()) || *first == b' ' || *last == b' ' || reason.iter().any(|&byte| is_control(byte)) {
+        if ![a, b, c].iter().all(|digit| digit.is_ascii_digit())
+            || *first == b' '
+            || *last == b' '
+            || reason.iter().any(|&byte| is_control(byte))
+        {
             return Err(HeadError::Status);
         }
         let code = [a, b, c].iter().fold(0, |code, &digit| code * 10 + u16::from(digit - b'0'));
@@ -263,7 +267,9 @@ mod tests {
             let latin1: Vec<u8> = status.chars().map(|c| c as u8).collect();
             assert!(ResponseHead::new(&latin1).is_ok(), "{status}");
         }
-        for status in ["", "200", "200 ", "200  OK", "200 OK ", " 200 OK", "20 OK", "2000 OK", "abc OK", "200 O\rK", "200 O\tK", "200\tOK", "200 OK\n"] {
+        for status in [
+            "", "200", "200 ", "200  OK", "200 OK ", " 200 OK", "20 OK", "2000 OK", "abc OK", "200 O\rK", "200 O\tK", "200\tOK", "200 OK\n",
+        ] {
             assert_eq!(ResponseHead::new(status.as_bytes()).unwrap_err(), HeadError::Status, "{status:?}");
         }
         assert_eq!(ResponseHead::new(b"100 Continue").unwrap_err(), HeadError::Informational);

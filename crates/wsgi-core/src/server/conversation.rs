@@ -1,0 +1,396 @@
+//! One request's exchange over a socket: what a handler sees of the engine.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+
+use super::Shared;
+use super::clock;
+use super::connection::Connection;
+use super::socket::Received;
+use crate::exchange::{self, Exchange};
+use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
+
+/// The buffers of one worker thread, which every connection borrows in turn.
+pub(super) struct Scratch {
+    pub(super) input: BytesMut,
+    pub(super) output: Vec<u8>,
+    pub(super) head: RequestHead,
+    pub(super) date: HttpDate,
+    /// The last read took everything that the system had, so another would be in vain.
+    pub(super) drained: bool,
+}
+
+/// One request, while its handler runs.
+pub(super) struct Conversation<'a> {
+    shared: &'a Shared,
+    connection: &'a mut Connection,
+    scratch: &'a mut Scratch,
+    /// Pieces of the body that were read and not yet given to the handler.
+    ahead: VecDeque<Bytes>,
+    body: Body,
+    /// Whether the protocol was told that the handler waits for the body.
+    expected: bool,
+    started: bool,
+    next: Option<Next>,
+    /// The peer cannot be written to any more, and why.
+    gone: Option<Failure>,
+}
+
+/// How far the body was read from the connection.
+enum Body {
+    Coming,
+    Ended,
+    /// It broke off, or broke the protocol. This never turns into an end.
+    Broken(Failure),
+}
+
+/// An error that must be given again and again, which [`io::Error`] cannot.
+struct Failure {
+    kind: io::ErrorKind,
+    text: String,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        connection: &'a mut Connection,
+        scratch: &'a mut Scratch,
+        ahead: VecDeque<Bytes>,
+        ended: bool,
+    ) -> Conversation<'a> {
+        let body = if ended || scratch.head.body() == BodyLength::Empty { Body::Ended } else { Body::Coming };
+        Conversation { shared, connection, scratch, ahead, body, expected: false, started: false, next: None, gone: None }
+    }
+
+    /// Makes up for what the handler left out, and says what follows the reply. What is queued is still to be sent.
+    pub(super) fn conclude(mut self) -> Next {
+        if self.next.is_none() && !self.started {
+            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
+        }
+        if self.next.is_none() {
+            self.abort();
+        }
+        match self.next {
+            Some(next) if self.gone.is_none() => next,
+            _ => Next::Close(CloseReason::Reset),
+        }
+    }
+
+    /// Takes the next piece of the body from what was read already. `None`: more must be read first.
+    fn buffered(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            if let Some(piece) = self.ahead.pop_front() {
+                return Some(Ok(piece));
+            }
+            match &self.body {
+                Body::Ended => return Some(Ok(Bytes::new())),
+                Body::Broken(failure) => return Some(Err(failure.error())),
+                Body::Coming => {}
+            }
+            let Scratch { input, head, output, .. } = &mut *self.scratch;
+            match self.connection.protocol.poll(input, head, output) {
+                Ok(Event::Body(piece)) => return Some(Ok(piece)),
+                Ok(Event::EndOfBody) => self.body = Body::Ended,
+                Ok(Event::NeedInput) => return None,
+                Ok(event) => {
+                    self.body =
+                        Body::Broken(Failure::new(io::ErrorKind::InvalidData, format!("unexpected {event:?} inside a request body")));
+                }
+                Err(error) => self.broken(error.into()),
+            }
+        }
+    }
+
+    /// Reads once from the connection, waiting under the body deadline.
+    fn receive(&mut self) -> io::Result<()> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.connection.socket.receive(&mut self.scratch.input)? {
+                Received::Some { drained } => {
+                    self.scratch.drained = drained;
+                    return Ok(());
+                }
+                Received::End => {
+                    self.scratch.drained = false;
+                    match self.connection.protocol.end(&mut self.scratch.input) {
+                        Ok(Event::Body(piece)) => self.ahead.push_back(piece),
+                        Ok(_) => self.body = Body::Ended,
+                        Err(error) => self.broken(error.into()),
+                    }
+                    return Ok(());
+                }
+                Received::Nothing => {
+                    self.scratch.drained = true;
+                    self.wait(true, &mut waited, self.shared.timeouts.body, "send its body")?;
+                }
+            }
+        }
+    }
+
+    fn broken(&mut self, error: io::Error) {
+        tracing::info!(target: "wsgi", remote = %self.connection.remote, "request body broke off: {error}");
+        self.body = Body::Broken(Failure::of(&error));
+    }
+
+    /// Waits until the socket can be read or written, in steps, so that a shutdown in a hurry is noticed.
+    fn wait(&self, readable: bool, waited: &mut Duration, limit: Duration, what: &str) -> io::Result<()> {
+        if self.shared.hurried() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server is shutting down"));
+        }
+        let left = limit.saturating_sub(*waited);
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("peer took longer than {limit:?} to {what}")));
+        }
+        let step = left.min(WAIT_STEP);
+        if !self.connection.socket.wait(readable, step)? {
+            *waited += step;
+        }
+        Ok(())
+    }
+
+    fn send_queued(&mut self) -> io::Result<()> {
+        if let Some(failure) = &self.gone {
+            return Err(failure.error());
+        }
+        let mut waited = Duration::ZERO;
+        let mut at = 0;
+        while at < self.scratch.output.len() {
+            match self.connection.socket.send(&self.scratch.output[at..])? {
+                0 => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
+                sent => {
+                    at += sent;
+                    waited = Duration::ZERO;
+                }
+            }
+        }
+        self.scratch.output.clear();
+        Ok(())
+    }
+
+    fn lost(&mut self, error: io::Error) -> io::Error {
+        self.gone.get_or_insert_with(|| Failure::of(&error));
+        self.scratch.output.clear();
+        error
+    }
+
+    /// Sends a range of a file that was announced by `raw`, by `sendfile`; or by copying, where the system cannot send such a file.
+    fn send_range(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
+        let Range { start: mut offset, end } = range;
+        let mut waited = Duration::ZERO;
+        while offset < end {
+            let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(SEND_FILE_BYTES);
+            match self.connection.socket.send_file(file, &mut offset, len) {
+                Ok(None) => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
+                }
+                Ok(Some(0)) => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
+                Ok(Some(_)) => waited = Duration::ZERO,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    return exchange::copy_file(file, offset..end, |block| {
+                        self.scratch.output.extend_from_slice(block);
+                        self.send_queued()
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Throws away what is left of the body, as far as that needs no waiting, so that the connection may be good for another request.
+    fn discard_body(&mut self) {
+        self.ahead.clear();
+        let mut left = DISCARD_BYTES;
+        while matches!(self.body, Body::Coming) && left > 0 {
+            match self.buffered() {
+                Some(Ok(piece)) => left = left.saturating_sub(piece.len()),
+                Some(Err(_)) => {}
+                None => match self.connection.socket.receive(&mut self.scratch.input) {
+                    Ok(Received::Some { drained }) => self.scratch.drained = drained,
+                    Ok(Received::Nothing) => {
+                        self.scratch.drained = true;
+                        return;
+                    }
+                    Ok(Received::End) | Err(_) => {
+                        self.scratch.drained = false;
+                        return;
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Exchange for Conversation<'_> {
+    fn head(&self) -> &RequestHead {
+        &self.scratch.head
+    }
+
+    fn head_mut(&mut self) -> &mut RequestHead {
+        &mut self.scratch.head
+    }
+
+    fn inform(&mut self, head: &ResponseHead) {
+        if !self.started {
+            self.connection.protocol.inform(head, &mut self.scratch.output);
+        }
+    }
+
+    fn start(&mut self, head: &ResponseHead) {
+        if !self.started && self.next.is_none() {
+            self.started = true;
+            if self.shared.stopping() {
+                self.connection.protocol.close_after_reply();
+            }
+            self.connection.protocol.start(head, &self.scratch.date, &mut self.scratch.output);
+        }
+    }
+
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn data(&mut self, block: &[u8]) {
+        if !self.started || self.next.is_some() || self.gone.is_some() {
+            return;
+        }
+        let Scratch { output, .. } = &mut *self.scratch;
+        let Connection { protocol, socket, .. } = &mut *self.connection;
+        if block.len() < DIRECT_BYTES || !protocol.raw(block.len() as u64, output) {
+            protocol.data(block, output);
+            return;
+        }
+        // A large block goes out from where it lies; only what the system does not take now is copied.
+        match socket.send_both(output, block) {
+            Ok(sent) if sent >= output.len() => {
+                let rest = &block[sent - output.len()..];
+                output.clear();
+                output.extend_from_slice(rest);
+                protocol.raw_end(output);
+            }
+            Ok(sent) => {
+                output.drain(..sent);
+                output.extend_from_slice(block);
+                protocol.raw_end(output);
+            }
+            Err(error) => {
+                self.lost(error);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.started && self.next.is_none() {
+            self.discard_body();
+            self.next = Some(self.connection.protocol.finish(&mut self.scratch.output));
+        }
+    }
+
+    fn abort(&mut self) {
+        if self.next.is_none() {
+            self.next = Some(self.connection.protocol.abort(&mut self.scratch.output));
+        }
+    }
+
+    fn read(&mut self, max: usize) -> io::Result<Bytes> {
+        if max == 0 {
+            return Ok(Bytes::new());
+        }
+        loop {
+            if let Some(result) = self.read_ready(max) {
+                return result;
+            }
+            if !self.expected {
+                self.expected = true;
+                self.connection.protocol.expect_body(&mut self.scratch.output);
+            }
+            // Before waiting: what is queued may be what the peer waits for.
+            let received = self.send_queued().map_err(|error| self.lost(error)).and_then(|()| self.receive());
+            if let Err(error) = received {
+                self.broken(error);
+            }
+        }
+    }
+
+    fn read_ready(&mut self, max: usize) -> Option<io::Result<Bytes>> {
+        if max == 0 {
+            return Some(Ok(Bytes::new()));
+        }
+        self.buffered().map(|result| {
+            result.map(|mut piece| {
+                if piece.len() > max {
+                    self.ahead.push_front(piece.split_off(max));
+                }
+                piece
+            })
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send_queued().map_err(|error| self.lost(error))
+    }
+
+    fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
+        if !self.started || self.next.is_some() || range.is_empty() {
+            return Ok(());
+        }
+        if self.connection.protocol.raw(range.end - range.start, &mut self.scratch.output) {
+            self.flush()?;
+            self.send_range(file, range).map_err(|error| self.lost(error))?;
+            self.connection.protocol.raw_end(&mut self.scratch.output);
+            return Ok(());
+        }
+        exchange::copy_file(file, range, |block| {
+            self.data(block);
+            self.flush()
+        })
+    }
+
+    fn disconnected(&mut self) -> bool {
+        self.gone.is_some() || self.connection.socket.is_gone()
+    }
+
+    fn multithread(&self) -> bool {
+        self.shared.threads > 1
+    }
+
+    fn multiprocess(&self) -> bool {
+        self.shared.multiprocess
+    }
+}
+
+impl Failure {
+    fn new(kind: io::ErrorKind, text: String) -> Failure {
+        Failure { kind, text }
+    }
+
+    fn of(error: &io::Error) -> Failure {
+        Failure::new(error.kind(), error.to_string())
+    }
+
+    fn error(&self) -> io::Error {
+        io::Error::new(self.kind, self.text.clone())
+    }
+}
+
+impl Scratch {
+    pub(super) fn new() -> Scratch {
+        let mut date = HttpDate::from_unix(0);
+        clock::refresh(&mut date);
+        Scratch { input: BytesMut::new(), output: Vec::with_capacity(4096), head: RequestHead::default(), date, drained: false }
+    }
+}
+
+/// From this size on a block is not copied behind the head but written from where it lies.
+const DIRECT_BYTES: usize = 16 * 1024;
+/// One `sendfile`, so that a fast peer with a large file does not keep the call from noticing a shutdown.
+const SEND_FILE_BYTES: usize = 1 << 20;
+/// How much of a body that nobody read is thrown away to keep a connection.
+const DISCARD_BYTES: usize = 256 * 1024;
+const WAIT_STEP: Duration = Duration::from_millis(500);

@@ -1,0 +1,567 @@
+//! The engine: sockets, threads, deadlines, limits and shutdown, for every protocol and every handler.
+//!
+//! ```text
+//!            ┌──────────────── shared poller (epoll, edge-triggered) ───────────────┐
+//!  listeners ┤  idle and half-read connections: a slot and no thread                │
+//!            └──────┬───────────────────────┬───────────────────────┬───────────────┘
+//!                   ▼ event                 ▼                       ▼
+//!               worker 1                worker 2      …         worker N        control thread
+//!               read, understand,       (the same)                              deadlines, pauses,
+//!               Handler::handle,                                                shutdown
+//!               write
+//! ```
+//!
+//! Whichever worker gets the event runs that request to completion on its own thread: there is no hand-off, no queue and no wake-up on the
+//! way. A head, and a short body, are read to their end before a handler runs, and a finished reply that the peer does not take at once is
+//! left to the poller; so slow peers hold no thread. Only a streaming reply to a slow reader, or a long body that trickles into a waiting
+//! `read`, keeps a thread waiting, each under a deadline.
+//!
+//! **In scope:** several listeners of several protocols, TCP, Unix and inherited sockets, deadlines, limits, graceful shutdown.
+//! **Out of scope:** what bytes mean ([`wire`](crate::wire)), and who answers ([`Handler`]). No Python is known here. Linux only.
+//!
+//! ```no_run
+//! use wsgi_core::server::{Listener, Server};
+//! use wsgi_core::wire::{Link, Protocol};
+//! # fn my_codec(_: &Link) -> Box<dyn Protocol> { unimplemented!() }
+//! # struct Hello;
+//! # impl wsgi_core::Handler for Hello { fn handle(&self, _: &mut dyn wsgi_core::Exchange) {} }
+//!
+//! let listener = Listener::bind(&"127.0.0.1:8000".parse()?)?;
+//! let running = Server::new(Hello).listen(listener, my_codec).threads(4).start()?;
+//! let handle = running.handle(); // from another thread, or a signal: handle.shutdown()
+//! running.wait();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod allow;
+mod clock;
+mod connection;
+mod control;
+mod conversation;
+mod listener;
+mod slots;
+mod socket;
+mod worker;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rustix::event::epoll;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+pub use self::allow::{AllowFrom, Network, NetworkError};
+use self::connection::{Connection, State};
+pub use self::listener::{AddressError, ListenAddress, Listener};
+use self::slots::Slots;
+use self::socket::Socket;
+use self::worker::Worker;
+use crate::Handler;
+use crate::wire::{Address, Dialect, Link};
+
+/// A server that is being put together. Nothing happens before [`start`](Server::start).
+pub struct Server {
+    handler: Arc<dyn Handler>,
+    listeners: Vec<(Listener, Arc<dyn Dialect>)>,
+    threads: usize,
+    timeouts: Timeouts,
+    max_connections: usize,
+    read_ahead: usize,
+    multiprocess: bool,
+}
+
+/// How long peers may take. Deadlines are kept to within an eighth of the shortest of them, or 250 ms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request to the end of its head. 30 s by default.
+    pub head: Duration,
+    /// Between requests of one connection. 60 s by default; a proxy in front should give up its idle connections sooner.
+    pub idle: Duration,
+    /// For each wait for more of a request's body. 60 s by default.
+    pub body: Duration,
+    /// For each wait for the peer to take more of a reply. 60 s by default.
+    pub write: Duration,
+    /// From [`Handle::shutdown`] until what still runs is cut off. 30 s by default.
+    pub shutdown: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Timeouts { head: minute / 2, idle: minute, body: minute, write: minute, shutdown: minute / 2 }
+    }
+}
+
+impl Server {
+    /// A server that answers with `handler`.
+    pub fn new(handler: impl Handler + 'static) -> Server {
+        Server {
+            handler: Arc::new(handler),
+            listeners: Vec::new(),
+            threads: 1,
+            timeouts: Timeouts::default(),
+            max_connections: 16 * 1024,
+            read_ahead: 64 * 1024,
+            multiprocess: false,
+        }
+    }
+
+    /// Adds a listener and what it speaks. Any number of them share the threads.
+    ///
+    /// Who may connect is what [`Listener::allow_from`] says; else anyone, or only the machine itself if the protocol trusts its peers
+    /// ([`Dialect::trusts_peer`]).
+    pub fn listen(mut self, listener: Listener, dialect: impl Dialect + 'static) -> Server {
+        self.listeners.push((listener, Arc::new(dialect)));
+        self
+    }
+
+    /// How many threads run requests; 1 by default, and at least 1. This is how many requests run at once.
+    pub fn threads(mut self, threads: usize) -> Server {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// How long peers may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Server {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// How many connections may be open at once; 16,384 by default. Further ones wait in the listener's backlog.
+    pub fn max_connections(mut self, connections: usize) -> Server {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Bodies of up to this many bytes are read before the handler runs, so that a slow sender holds no thread; 65,536 by default.
+    pub fn read_ahead(mut self, bytes: usize) -> Server {
+        self.read_ahead = bytes;
+        self
+    }
+
+    /// Tells applications that other processes run the same application (`wsgi.multiprocess`); false by default.
+    pub fn multiprocess(mut self, multiprocess: bool) -> Server {
+        self.multiprocess = multiprocess;
+        self
+    }
+
+    /// Starts the threads. Connections are accepted from now on.
+    ///
+    /// # Errors
+    /// The system gives no poller or thread.
+    pub fn start(self) -> io::Result<Running> {
+        let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&poller, &waker, Key::Wake.data(), epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+        for (index, (listener, _)) in self.listeners.iter().enumerate() {
+            epoll::add(&poller, listener, Key::Listener(index).data(), epoll::EventFlags::IN)?;
+        }
+        let listeners = self.listeners.into_iter().map(|(listener, dialect)| Entry {
+            wildcard: matches!(listener.local_address(), Address::Tcp(address) if address.ip().is_unspecified()),
+            local: listener.local_address().clone(),
+            allow: listener.allowed().cloned().unwrap_or(if dialect.trusts_peer() { AllowFrom::Loopback } else { AllowFrom::Anyone }),
+            refused: Mutex::new(None),
+            listener: RwLock::new(Some(listener)),
+            dialect,
+            paused: AtomicBool::new(false),
+        });
+        let shared = Arc::new(Shared {
+            handler: self.handler,
+            timeouts: self.timeouts,
+            threads: self.threads,
+            read_ahead: self.read_ahead,
+            multiprocess: self.multiprocess,
+            poller,
+            waker,
+            listeners: listeners.collect(),
+            slots: Slots::new(self.max_connections),
+            phase: AtomicU8::new(RUNNING),
+            calls: Mutex::new(Vec::new()),
+            bell: Bell::default(),
+        });
+        let mut running = Running { shared: Arc::clone(&shared), workers: Vec::new(), control: None };
+        for number in 1..=self.threads {
+            let mut worker = Worker::new(Arc::clone(&shared));
+            let handler = Arc::clone(&shared.handler);
+            let body = move || {
+                handler.thread(&mut || worker.run());
+            };
+            match std::thread::Builder::new().name(format!("wsgi-worker-{number}")).spawn(body) {
+                Ok(thread) => running.workers.push(thread),
+                Err(error) => {
+                    shared.finish();
+                    return Err(error);
+                }
+            }
+        }
+        let control = Arc::clone(&shared);
+        let spawned = std::thread::Builder::new().name("wsgi-control".to_owned()).spawn(move || control::run(&control));
+        match spawned {
+            Ok(thread) => running.control = Some(thread),
+            Err(error) => {
+                shared.finish();
+                return Err(error);
+            }
+        }
+        Ok(running)
+    }
+}
+
+/// A server whose threads run. Dropping it does not stop them; [`Handle::shutdown`] does.
+pub struct Running {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    control: Option<JoinHandle<()>>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Threads that were still inside a handler when the shutdown deadline had passed. They go on by themselves; a process that wants to end
+    /// must exit over them.
+    pub stuck: usize,
+}
+
+impl Running {
+    /// Something to end the server with, from any thread.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Waits until the server has ended, after [`Handle::shutdown`]. Blocks until then.
+    pub fn wait(mut self) -> Outcome {
+        if let Some(control) = self.control.take() {
+            // It does not panic by itself; if it did, the workers have no deadlines any more, but still end.
+            let _ = control.join();
+        }
+        // The deadline has passed or there is nothing left to do: a worker that is not back soon is stuck in its handler.
+        let until = Instant::now() + STUCK_AFTER;
+        while Instant::now() < until && self.workers.iter().any(|worker| !worker.is_finished()) {
+            self.shared.wake();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let (ended, stuck): (Vec<_>, Vec<_>) = self.workers.drain(..).partition(JoinHandle::is_finished);
+        for worker in ended {
+            let _ = worker.join();
+        }
+        if !stuck.is_empty() {
+            tracing::warn!(target: "wsgi", "{} threads are still inside a handler", stuck.len());
+        }
+        Outcome { stuck: stuck.len() }
+    }
+}
+
+/// Ends a running server. Clones end the same one.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Asks for a graceful end and returns at once: accepts nothing more, answers what was accepted, and ends when that is done or when
+    /// [`Timeouts::shutdown`] has passed. Further calls change nothing.
+    pub fn shutdown(&self) {
+        self.shared.advance(STOPPING);
+    }
+
+    /// Cuts off what still runs, without waiting for the deadline.
+    pub fn hurry(&self) {
+        self.shared.advance(STOPPING);
+        self.shared.hurry();
+    }
+}
+
+/// What all threads of one server share.
+struct Shared {
+    handler: Arc<dyn Handler>,
+    timeouts: Timeouts,
+    threads: usize,
+    read_ahead: usize,
+    multiprocess: bool,
+    poller: OwnedFd,
+    waker: OwnedFd,
+    listeners: Vec<Entry>,
+    slots: Slots,
+    phase: AtomicU8,
+    /// Connections that a worker is to look at although the poller has nothing new of them.
+    calls: Mutex<Vec<u32>>,
+    bell: Bell,
+}
+
+struct Entry {
+    listener: RwLock<Option<Listener>>,
+    local: Address,
+    /// The listener is bound to every address, so each connection has to be asked for its own.
+    wildcard: bool,
+    dialect: Arc<dyn Dialect>,
+    allow: AllowFrom,
+    /// The peer that was refused last, so that one that tries again and again is logged once.
+    refused: Mutex<Option<std::net::IpAddr>>,
+    /// Nothing is accepted for now: there are too many connections, or too few descriptors.
+    paused: AtomicBool,
+}
+
+/// Wakes the control thread.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    condition: Condvar,
+}
+
+/// What accepting once came to.
+enum Accepted {
+    /// A connection, in its slot.
+    Connection(u32),
+    /// Nothing, for now.
+    Nothing,
+}
+
+/// What an event of the poller is about.
+enum Key {
+    Connection(u32),
+    Listener(usize),
+    Wake,
+}
+
+impl Key {
+    fn data(self) -> epoll::EventData {
+        epoll::EventData::new_u64(match self {
+            Key::Connection(index) => u64::from(index),
+            Key::Listener(index) => LISTENERS + index as u64,
+            Key::Wake => u64::MAX,
+        })
+    }
+}
+
+impl From<u64> for Key {
+    fn from(data: u64) -> Key {
+        match data {
+            u64::MAX => Key::Wake,
+            LISTENERS.. => Key::Listener((data - LISTENERS) as usize),
+            _ => Key::Connection(data as u32),
+        }
+    }
+}
+
+impl Shared {
+    fn stopping(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) >= STOPPING
+    }
+
+    fn hurried(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) >= HURRIED
+    }
+
+    fn done(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) >= DONE
+    }
+
+    fn advance(&self, phase: u8) {
+        self.phase.fetch_max(phase, Ordering::SeqCst);
+        self.bell.ring();
+    }
+
+    fn hurry(&self) {
+        self.advance(HURRIED);
+    }
+
+    fn finish(&self) {
+        self.advance(DONE);
+        self.wake();
+    }
+
+    /// Wakes one worker.
+    fn wake(&self) {
+        // The only failure is a counter that is full, and then there are wake-ups enough.
+        let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
+    }
+
+    fn call_again(&self, index: u32) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        self.wake();
+    }
+
+    fn woken(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Blocks the control thread for a while, or until something is asked of it.
+    fn rest(&self, time: Duration) {
+        self.bell.wait(time);
+    }
+
+    /// Makes the poller tell of a connection; it never has to be told again.
+    fn poll(&self, connection: &mut Connection, index: u32) -> io::Result<()> {
+        if !connection.polled {
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+            epoll::add(&self.poller, &connection.socket, Key::Connection(index).data(), flags)?;
+            connection.polled = true;
+        }
+        Ok(())
+    }
+
+    /// Accepts one connection into a slot.
+    fn accept(&self, listener: usize) -> Accepted {
+        let Some(index) = self.slots.claim() else {
+            self.pause(listener, "as many connections as allowed are open");
+            return Accepted::Nothing;
+        };
+        match self.listeners[listener].accept() {
+            Ok(Some(connection)) => {
+                self.slots.slot(index).fill(Box::new(connection));
+                Accepted::Connection(index)
+            }
+            Ok(None) => {
+                self.slots.release(index);
+                Accepted::Nothing
+            }
+            Err(error) => {
+                self.slots.release(index);
+                self.pause(listener, &error.to_string());
+                Accepted::Nothing
+            }
+        }
+    }
+
+    /// Stops accepting until the control thread tries again. A listener that stays readable would otherwise keep a thread spinning.
+    fn pause(&self, listener: usize, why: &str) {
+        let entry = &self.listeners[listener];
+        if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
+            if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
+                && !entry.paused.swap(true, Ordering::SeqCst)
+            {
+                tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.local);
+            }
+        }
+    }
+
+    fn resume_listeners(&self) {
+        for (index, entry) in self.listeners.iter().enumerate() {
+            if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
+                entry.paused.store(false, Ordering::SeqCst);
+                if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
+                    if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
+                        tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.local, io::Error::from(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the system has accepted already, then closes the listeners.
+    fn close_listeners(&self) {
+        for (index, entry) in self.listeners.iter().enumerate() {
+            let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(socket) = listener.as_ref() {
+                let _ = epoll::delete(&self.poller, socket);
+                while let Some(slot) = self.slots.claim() {
+                    match entry.accept_from(socket) {
+                        Ok(Some(connection)) => {
+                            self.slots.slot(slot).fill(Box::new(connection));
+                            self.call_again(slot);
+                        }
+                        Ok(None) | Err(_) => {
+                            self.slots.release(slot);
+                            break;
+                        }
+                    }
+                }
+                tracing::debug!(target: "wsgi", "listener {index} on {} closed", entry.local);
+            }
+            *listener = None;
+        }
+    }
+}
+
+impl Entry {
+    fn accept(&self) -> io::Result<Option<Connection>> {
+        match &*self.listener.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(listener) => self.accept_from(listener),
+            None => Ok(None),
+        }
+    }
+
+    fn accept_from(&self, listener: &Listener) -> io::Result<Option<Connection>> {
+        let (socket, remote) = loop {
+            match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, remote)) => {
+                    let remote = match remote.map(std::net::SocketAddr::try_from) {
+                        Some(Ok(address)) => Address::Tcp(address),
+                        _ => Address::Unix(None),
+                    };
+                    if self.allow.allows(&remote) {
+                        break (socket, remote);
+                    }
+                    self.refuse_peer(&remote);
+                }
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                // The peer was faster than we, or we were interrupted: the next one may be waiting.
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let local = if self.wildcard {
+            match rustix::net::getsockname(&socket).map(std::net::SocketAddr::try_from) {
+                Ok(Ok(address)) => Address::Tcp(address),
+                _ => self.local.clone(),
+            }
+        } else {
+            self.local.clone()
+        };
+        let link = Link { local, remote, secure: false };
+        Ok(Some(Connection {
+            socket: Socket::new(socket),
+            protocol: self.dialect.connect(&link),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            sent: 0,
+            state: State::Reading,
+            polled: false,
+            head_deadline: None,
+            remote: link.remote,
+        }))
+    }
+
+    fn refuse_peer(&self, peer: &Address) {
+        if let Address::Tcp(address) = peer {
+            let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(address.ip());
+            if last != Some(address.ip()) {
+                tracing::warn!(target: "wsgi", "connection from {} to {} refused: the address is not allowed here", address.ip(), self.local);
+            }
+        }
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condition.notify_all();
+    }
+
+    fn wait(&self, time: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.condition.wait_timeout_while(rung, time, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+const RUNNING: u8 = 0;
+const STOPPING: u8 = 1;
+const HURRIED: u8 = 2;
+const DONE: u8 = 3;
+
+/// Keys of the poller from here on are listeners; connections have 32 bits.
+const LISTENERS: u64 = 1 << 32;
+/// How long an idle connection is kept after a shutdown began, for a request that is on its way.
+const IDLE_GRACE: Duration = Duration::from_millis(500);
+/// How long a peer may take to close after its request was refused.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long after the end a worker may take to come back before it counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,369 @@
+//! A worker thread: waits for events with the others, and runs whichever request it gets to completion.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rustix::event::epoll;
+use rustix::io::Errno;
+
+use super::clock::{self, NEVER, deadline};
+use super::connection::{Ahead, Connection, State};
+use super::conversation::{Conversation, Scratch};
+use super::socket::Received;
+use super::{Accepted, Key, Shared};
+use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
+
+/// One worker thread's view of the engine.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    scratch: Scratch,
+}
+
+/// What becomes of a connection for now.
+enum Step {
+    /// Look at its state again.
+    Again,
+    /// Leave it to the poller until this time.
+    Park(u64),
+    /// Close it.
+    Close,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Worker {
+        Worker { shared, scratch: Scratch::new() }
+    }
+
+    /// Serves until the engine is done.
+    pub(super) fn run(&mut self) {
+        // One thread may as well take many events at once. Several take one each, so that no event waits behind a slow request while
+        // another thread is idle.
+        let batch = if self.shared.threads == 1 { 64 } else { 1 };
+        let mut events = Vec::with_capacity(batch);
+        while !self.shared.done() {
+            events.clear();
+            match epoll::wait(&self.shared.poller, rustix::buffer::spare_capacity(&mut events), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    tracing::error!(target: "wsgi", "worker ends, since waiting for events failed: {}", io::Error::from(error));
+                    return;
+                }
+            }
+            clock::refresh(&mut self.scratch.date);
+            for event in &events {
+                let flags = event.flags;
+                match Key::from(event.data.u64()) {
+                    Key::Connection(index) => {
+                        let slot = self.shared.slots.slot(index);
+                        if flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+                            slot.set_hangup();
+                        }
+                        self.visit(index);
+                    }
+                    Key::Listener(index) => self.accept(index),
+                    Key::Wake => {
+                        for index in self.shared.woken() {
+                            self.visit(index);
+                        }
+                    }
+                }
+            }
+        }
+        // Every worker wakes the next, since one wake-up reaches one.
+        self.shared.wake();
+    }
+
+    fn accept(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS_PER_EVENT {
+            match self.shared.accept(listener) {
+                Accepted::Connection(index) => self.visit(index),
+                Accepted::Nothing => return,
+            }
+        }
+    }
+
+    fn visit(&mut self, index: u32) {
+        let shared = Arc::clone(&self.shared);
+        shared.slots.slot(index).visit(|slot, place| {
+            let Some(connection) = place.as_deref_mut() else { return NEVER };
+            self.scratch.drained = false;
+            // Nothing of one connection may ever reach another.
+            self.scratch.input.clear();
+            self.scratch.output.clear();
+            if !connection.input.is_empty() {
+                self.scratch.input.extend_from_slice(&connection.input);
+                connection.input = BytesMut::new();
+            }
+            let mut requests = 0;
+            loop {
+                let step = match &mut connection.state {
+                    State::Reading | State::Body(_) if requests >= REQUESTS_PER_VISIT => {
+                        // Others want a turn. The poller would not tell again of what is read already.
+                        self.shared.call_again(index);
+                        Step::Park(deadline(self.shared.timeouts.head))
+                    }
+                    State::Reading | State::Body(_) => self.read(connection, slot.hangup(), &mut requests),
+                    State::Writing(next) => {
+                        let next = *next;
+                        self.write_on(connection, next)
+                    }
+                    State::Lingering { .. } => self.linger(connection),
+                };
+                match step {
+                    Step::Again => {}
+                    Step::Park(deadline) => {
+                        if !self.scratch.input.is_empty() {
+                            connection.input = BytesMut::from(&self.scratch.input[..]);
+                        }
+                        match self.shared.poll(connection, index) {
+                            Ok(()) => return deadline,
+                            Err(error) => tracing::error!(target: "wsgi", "cannot wait for a connection: {error}"),
+                        }
+                        break;
+                    }
+                    Step::Close => break,
+                }
+            }
+            *place = None;
+            self.shared.slots.release(index);
+            NEVER
+        });
+    }
+
+    /// Understands what was read, reads more, and answers a request that is complete.
+    fn read(&mut self, connection: &mut Connection, hangup: bool, requests: &mut usize) -> Step {
+        let Scratch { input, head, output, .. } = &mut self.scratch;
+        match connection.protocol.poll(input, head, output) {
+            Ok(Event::Head) => {
+                *requests += 1;
+                connection.head_deadline = None;
+                self.begin(connection)
+            }
+            Ok(Event::Body(piece)) => {
+                if let State::Body(ahead) = &mut connection.state {
+                    ahead.bytes += piece.len();
+                    ahead.body.push_back(piece);
+                    if ahead.bytes > self.shared.read_ahead {
+                        return self.respond_ahead(connection);
+                    }
+                }
+                Step::Again
+            }
+            Ok(Event::EndOfBody) => {
+                if let State::Body(ahead) = &mut connection.state {
+                    ahead.ended = true;
+                    return self.respond_ahead(connection);
+                }
+                Step::Again
+            }
+            Ok(Event::NeedInput) => self.receive(connection, hangup),
+            // What is queued (the answer to a ping) is the last that the peer hears.
+            Ok(Event::Closed) => self.send(connection, Next::Close(CloseReason::EndOfReply)),
+            Err(error) => self.refuse(connection, &error),
+        }
+    }
+
+    fn receive(&mut self, connection: &mut Connection, hangup: bool) -> Step {
+        if !self.scratch.output.is_empty() {
+            // What the peer must hear before it goes on. It is short; a peer that lets it pile up is not reading at all.
+            return match send_some(connection, &mut self.scratch.output) {
+                Ok(true) => Step::Again,
+                Ok(false) | Err(_) => Step::Close,
+            };
+        }
+        // The peer's end does not come as an event of its own if it came with the last bytes.
+        if self.scratch.drained && !hangup {
+            return self.park_reading(connection);
+        }
+        match connection.socket.receive(&mut self.scratch.input) {
+            Ok(Received::Some { drained }) => {
+                self.scratch.drained = drained;
+                Step::Again
+            }
+            Ok(Received::Nothing) => self.park_reading(connection),
+            // The end stays at the end: while the protocol still finds pieces of a body, it is asked again.
+            Ok(Received::End) => match (connection.protocol.end(&mut self.scratch.input), &mut connection.state) {
+                (Ok(Event::Body(piece)), State::Body(ahead)) => {
+                    ahead.bytes += piece.len();
+                    ahead.body.push_back(piece);
+                    Step::Again
+                }
+                (Ok(Event::EndOfBody), State::Body(ahead)) => {
+                    ahead.ended = true;
+                    self.respond_ahead(connection)
+                }
+                (Ok(_), _) => Step::Close,
+                (Err(error), _) => {
+                    tracing::info!(target: "wsgi", remote = %connection.remote, "{error}");
+                    Step::Close
+                }
+            },
+            Err(error) => {
+                tracing::debug!(target: "wsgi", remote = %connection.remote, "connection lost: {error}");
+                Step::Close
+            }
+        }
+    }
+
+    fn park_reading(&mut self, connection: &mut Connection) -> Step {
+        let timeouts = &self.shared.timeouts;
+        if matches!(connection.state, State::Body(_)) {
+            return Step::Park(deadline(timeouts.body));
+        }
+        if self.scratch.input.is_empty() && connection.protocol.idle() {
+            connection.head_deadline = None;
+            return Step::Park(deadline(if self.shared.stopping() { super::IDLE_GRACE } else { timeouts.idle }));
+        }
+        Step::Park(*connection.head_deadline.get_or_insert_with(|| deadline(timeouts.head)))
+    }
+
+    /// A head is complete: answers at once, or reads a short body first.
+    fn begin(&mut self, connection: &mut Connection) -> Step {
+        let head = &self.scratch.head;
+        let read_ahead = match head.body() {
+            BodyLength::Empty => false,
+            // The peer waits to be asked, and the application may never ask.
+            _ if head.get(Known::HttpExpect).is_some() => false,
+            BodyLength::Known(length) => length <= self.shared.read_ahead as u64,
+            BodyLength::Unknown => self.shared.read_ahead > 0,
+        };
+        if read_ahead {
+            connection.state = State::Body(Box::new(Ahead { head: std::mem::take(&mut self.scratch.head), ..Ahead::default() }));
+            return Step::Again;
+        }
+        self.respond(connection, VecDeque::new(), false)
+    }
+
+    fn respond_ahead(&mut self, connection: &mut Connection) -> Step {
+        match std::mem::replace(&mut connection.state, State::Reading) {
+            State::Body(ahead) => {
+                let Ahead { head, body, ended, .. } = *ahead;
+                self.scratch.head = head;
+                self.respond(connection, body, ended)
+            }
+            state => {
+                connection.state = state;
+                Step::Again
+            }
+        }
+    }
+
+    fn respond(&mut self, connection: &mut Connection, ahead: VecDeque<Bytes>, ended: bool) -> Step {
+        let mut conversation = Conversation::new(&self.shared, connection, &mut self.scratch, ahead, ended);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.shared.handler.handle(&mut conversation))) {
+            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(target: "wsgi", "handler panicked: {}", text.unwrap_or("no message"));
+        }
+        let next = conversation.conclude();
+        self.send(connection, next)
+    }
+
+    fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
+        tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
+        connection.state = State::Reading;
+        connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);
+        self.send(connection, Next::Close(CloseReason::Refused))
+    }
+
+    /// Sends what is queued, and leaves to the poller what the peer does not take at once: a slow reader holds no thread.
+    fn send(&mut self, connection: &mut Connection, next: Next) -> Step {
+        match send_some(connection, &mut self.scratch.output) {
+            Ok(true) => self.follow(connection, next),
+            Ok(false) => {
+                connection.state = State::Writing(next);
+                Step::Park(deadline(self.shared.timeouts.write))
+            }
+            Err(error) => {
+                tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
+                Step::Close
+            }
+        }
+    }
+
+    fn write_on(&mut self, connection: &mut Connection, next: Next) -> Step {
+        while connection.sent < connection.output.len() {
+            match connection.socket.send(&connection.output[connection.sent..]) {
+                Ok(0) => return Step::Park(deadline(self.shared.timeouts.write)),
+                Ok(sent) => connection.sent += sent,
+                Err(error) => {
+                    tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
+                    return Step::Close;
+                }
+            }
+        }
+        connection.output = Vec::new();
+        connection.sent = 0;
+        self.follow(connection, next)
+    }
+
+    /// The reply is sent. What now?
+    fn follow(&mut self, connection: &mut Connection, next: Next) -> Step {
+        connection.state = State::Reading;
+        match next {
+            Next::Request => Step::Again,
+            Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {
+                connection.socket.end_sending();
+                connection.state = State::Lingering { left: LINGER_BYTES };
+                Step::Again
+            }
+            Next::Close(reason) => {
+                tracing::trace!(target: "wsgi", remote = %connection.remote, "closed: {}", reason.explain());
+                if reason == CloseReason::Reset {
+                    connection.socket.reset_on_close();
+                }
+                Step::Close
+            }
+        }
+    }
+
+    /// Throws away what the peer still sends, so that the system does not reset the connection before the peer has read the reply
+    /// (RFC 9112, 9.6).
+    fn linger(&mut self, connection: &mut Connection) -> Step {
+        loop {
+            self.scratch.input.clear();
+            let received = connection.socket.receive(&mut self.scratch.input);
+            let State::Lingering { left } = &mut connection.state else { return Step::Close };
+            match received {
+                Ok(Received::Some { .. }) => *left = left.saturating_sub(self.scratch.input.len()),
+                Ok(Received::Nothing) => {
+                    self.scratch.input.clear();
+                    return Step::Park(deadline(super::LINGER));
+                }
+                Ok(Received::End) | Err(_) => return Step::Close,
+            }
+            if *left == 0 {
+                return Step::Close;
+            }
+        }
+    }
+}
+
+/// Sends `output` as far as the system takes it now, and leaves the rest with the connection. Whether all is sent.
+fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bool> {
+    let mut at = 0;
+    while at < output.len() {
+        match connection.socket.send(&output[at..]) {
+            Ok(0) => {
+                connection.output = std::mem::take(output);
+                connection.sent = at;
+                return Ok(false);
+            }
+            Ok(sent) => at += sent,
+            Err(error) => {
+                output.clear();
+                return Err(error);
+            }
+        }
+    }
+    output.clear();
+    Ok(true)
+}
+
+const ACCEPTS_PER_EVENT: usize = 16;
+/// How many pipelined requests of one connection are answered before others get a turn.
+const REQUESTS_PER_VISIT: usize = 32;
+/// How much a peer may still send after its request was refused, before it is cut off.
+const LINGER_BYTES: usize = 1 << 20;
