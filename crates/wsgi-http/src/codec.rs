@@ -73,6 +73,7 @@ impl Connection {
 
     fn over(&mut self, reason: CloseReason) -> Next {
         self.phase = Phase::Over;
+        self.reply = Reply::Unstarted;
         Next::Close(reason)
     }
 }

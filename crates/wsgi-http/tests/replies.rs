@@ -241,16 +241,25 @@ fn less_than_the_declared_length_is_no_end() {
     assert_eq!(peer.poll(), Ok(Event::Closed));
 }
 
+/// Where the framing shows that something is missing, a close will do; where the close is the end of the body, only a reset shows it.
 #[test]
 fn what_is_given_up_does_not_end_cleanly() {
-    let mut peer = Peer::asks(GET);
-    peer.start(&reply("200 OK", None));
-    peer.data("hello");
-    peer.heard();
-    assert_eq!(peer.codec.abort(&mut peer.out), Next::Close(CloseReason::Aborted));
-    peer.data("more");
-    assert_eq!(peer.finish(), Next::Close(CloseReason::Aborted));
-    assert!(!peer.heard().contains("0\r\n\r\n"));
+    for (request, length, reason) in [
+        (GET, None, CloseReason::Aborted),
+        (GET, Some(6), CloseReason::Aborted),
+        (GET10_KEEP, Some(6), CloseReason::Aborted),
+        (GET10, None, CloseReason::Reset),
+    ] {
+        let mut peer = Peer::asks(request);
+        peer.start(&reply("200 OK", length));
+        peer.data("hello");
+        peer.heard();
+        assert_eq!(peer.codec.abort(&mut peer.out), Next::Close(reason));
+        peer.data("more");
+        assert_eq!(peer.finish(), Next::Close(CloseReason::Aborted));
+        assert_eq!(peer.heard(), "");
+        assert_eq!(peer.poll(), Ok(Event::Closed));
+    }
 }
 
 #[test]
