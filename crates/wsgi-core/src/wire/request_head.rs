@@ -121,6 +121,16 @@ impl RequestHead {
         }
     }
 
+    /// Makes one known variable a part of another's value, without copying it. The part must lie within that value.
+    pub(super) fn share(&mut self, name: Known, from: Known, part: Range<usize>) {
+        let whole = match self.index[from as usize] {
+            0 => 0..0,
+            at => self.variables[at as usize - 1].value.clone(),
+        };
+        debug_assert!(part.start <= part.end && part.end <= whole.len());
+        self.place(name, whole.start + part.start as u32..whole.start + part.end as u32);
+    }
+
     /// Takes a variable of a protocol that carries CGI variables (uwsgi, FastCGI, SCGI). The last of several with one name counts.
     ///
     /// Left out are `HTTP_CONTENT_TYPE` and `HTTP_CONTENT_LENGTH`, which repeat `CONTENT_TYPE` and `CONTENT_LENGTH` (nginx sends both), and
@@ -345,7 +355,7 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&rest[..end], &rest[end..]))
 }
 
-fn hex(byte: u8) -> Option<u8> {
+pub(super) fn hex(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
 
