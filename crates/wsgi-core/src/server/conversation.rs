@@ -262,26 +262,35 @@ impl Exchange for Conversation<'_> {
         }
         let Scratch { output, .. } = &mut *self.scratch;
         let Connection { protocol, socket, .. } = &mut *self.connection;
-        if block.len() < DIRECT_BYTES || !protocol.raw(block.len() as u64, output) {
-            protocol.data(block, output);
-            return;
-        }
-        // A large block goes out from where it lies; only what the system does not take now is copied.
-        match socket.send_both(output, block) {
-            Ok(sent) if sent >= output.len() => {
-                let rest = &block[sent - output.len()..];
-                output.clear();
-                output.extend_from_slice(rest);
-                protocol.raw_end(output);
+        let limit = usize::try_from(protocol.raw_limit()).unwrap_or(usize::MAX);
+        let (mut left, mut taken) = (block, true);
+        while !left.is_empty() {
+            let len = left.len().min(limit);
+            if !taken || len < DIRECT_BYTES || !protocol.raw(len as u64, output) {
+                protocol.data(left, output);
+                return;
             }
-            Ok(sent) => {
-                output.drain(..sent);
-                output.extend_from_slice(block);
-                protocol.raw_end(output);
+            // A large block goes out from where it lies; only what the system does not take now is copied.
+            let (piece, rest) = left.split_at(len);
+            left = rest;
+            match socket.send_both(output, piece) {
+                Ok(sent) if sent >= output.len() => {
+                    let unsent = &piece[sent - output.len()..];
+                    taken = unsent.is_empty();
+                    output.clear();
+                    output.extend_from_slice(unsent);
+                }
+                Ok(sent) => {
+                    taken = false;
+                    output.drain(..sent);
+                    output.extend_from_slice(piece);
+                }
+                Err(error) => {
+                    self.lost(error);
+                    return;
+                }
             }
-            Err(error) => {
-                self.lost(error);
-            }
+            protocol.raw_end(output);
         }
     }
 
@@ -340,13 +349,19 @@ impl Exchange for Conversation<'_> {
         if !self.started || self.next.is_some() || range.is_empty() {
             return Ok(());
         }
-        if self.connection.protocol.raw(range.end - range.start, &mut self.scratch.output) {
+        let Range { mut start, end } = range;
+        let limit = self.connection.protocol.raw_limit();
+        while start < end {
+            let len = limit.min(end - start);
+            if !self.connection.protocol.raw(len, &mut self.scratch.output) {
+                break;
+            }
             self.flush()?;
-            self.send_range(file, range).map_err(|error| self.lost(error))?;
+            self.send_range(file, start..start + len).map_err(|error| self.lost(error))?;
             self.connection.protocol.raw_end(&mut self.scratch.output);
-            return Ok(());
+            start += len;
         }
-        exchange::copy_file(file, range, |block| {
+        exchange::copy_file(file, start..end, |block| {
             self.data(block);
             self.flush()
         })

@@ -61,6 +61,11 @@ pub trait Protocol: Send {
         false
     }
 
+    /// The most bytes that one [`raw`](Protocol::raw) can announce. More is announced and sent piece by piece.
+    fn raw_limit(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Queues what must follow the bytes that [`raw`](Protocol::raw) announced.
     fn raw_end(&mut self, out: &mut Vec<u8>) {
         let _ = out;
