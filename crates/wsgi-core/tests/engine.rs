@@ -1,7 +1,7 @@
 //! The engine over real sockets, with a protocol of its own that is small enough to see through.
 //!
 //! A request is a line `PATH LENGTH`, then LENGTH bytes. A reply is a line `CODE LENGTH`, then LENGTH bytes, or `CODE -`, then bytes until
-//! the end. `close` as a path ends the connection after the reply.
+//! the end. `close` as a path ends the connection after the reply. `!` after a request withdraws it, and `# TEXT` before a reply is for the log.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -447,6 +447,47 @@ fn a_peer_that_left_is_noticed_without_writing() {
 }
 
 #[test]
+fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
+    let (begun, began) = channel();
+    let begun = Mutex::new(begun);
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            if path(exchange) == "/wait" {
+                assert!(!exchange.disconnected());
+                begun.lock().unwrap().send(()).unwrap();
+                wait_until(|| exchange.disconnected());
+            }
+            answer(exchange, b"over");
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/wait 0\n");
+    wait_for(&began);
+    peer.send(b"!/next 0\n");
+    assert_eq!(peer.reply(), "200 over");
+    assert_eq!(peer.reply(), "200 over");
+}
+
+#[test]
+fn text_for_the_peers_log_is_queued_in_its_place() {
+    let server = Started::new(
+        |server| server,
+        |exchange: &mut dyn Exchange| {
+            assert!(exchange.log(b"early"));
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 2));
+            exchange.data(b"ok");
+            exchange.finish();
+            assert!(!exchange.log(b"late"));
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n");
+    assert_eq!(peer.line(), "# early");
+    assert_eq!(peer.reply(), "200 ok");
+}
+
+#[test]
 fn a_peer_that_ends_right_after_its_request_is_answered_and_its_connection_closed() {
     let server = Started::new(|server| server, echo);
     let mut peer = server.connect();
@@ -717,6 +758,10 @@ impl Protocol for Lines {
             self.left -= piece.len() as u64;
             return Ok(Event::Body(piece));
         }
+        if input.starts_with(WITHDRAWN) {
+            // Of a request that is over.
+            let _ = input.split_to(WITHDRAWN.len());
+        }
         let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return Ok(Event::NeedInput) };
         let line = input.split_to(end + 1);
         let line = std::str::from_utf8(&line[..end]).map_err(|_| Error::malformed("not text"))?;
@@ -775,6 +820,15 @@ impl Protocol for Lines {
         }
     }
 
+    fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&[b"# ", text, b"\n"].concat());
+        true
+    }
+
+    fn withdrawn(&self, input: &[u8]) -> bool {
+        input.starts_with(WITHDRAWN)
+    }
+
     fn finish(&mut self, _: &mut Vec<u8>) -> Next {
         self.in_request = false;
         if self.left > 0 {
@@ -799,6 +853,7 @@ impl Protocol for Lines {
     }
 }
 
+const WITHDRAWN: &[u8] = b"!";
 const MOST_IN_A_PIECE: usize = 50_000;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);

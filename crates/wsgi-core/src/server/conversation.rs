@@ -133,6 +133,23 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Looks, without waiting, whether the peer has said that it wants no reply any more. Before the body's end `poll` hears that.
+    fn withdrawn(&mut self) -> bool {
+        if !matches!(self.body, Body::Ended) || self.next.is_some() {
+            return false;
+        }
+        // What comes after the body is the next request, unless it is a word about this one, which is short.
+        if self.scratch.input.len() < WITHDRAWN_BYTES {
+            self.scratch.drained = match self.connection.socket.receive(&mut self.scratch.input) {
+                Ok(Received::Some { drained }) => drained,
+                Ok(Received::Nothing) => true,
+                // It shows again when the connection is read the next time.
+                Ok(Received::End) | Err(_) => false,
+            };
+        }
+        self.connection.protocol.withdrawn(&self.scratch.input)
+    }
+
     fn broken(&mut self, error: io::Error) {
         tracing::info!(target: "wsgi", remote = %self.connection.remote, "request body broke off: {error}");
         self.body = Body::Broken(Failure::of(&error));
@@ -307,6 +324,10 @@ impl Exchange for Conversation<'_> {
         }
     }
 
+    fn log(&mut self, text: &[u8]) -> bool {
+        self.next.is_none() && self.gone.is_none() && self.connection.protocol.log(text, &mut self.scratch.output)
+    }
+
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
         if max == 0 {
             return Ok(Bytes::new());
@@ -368,7 +389,7 @@ impl Exchange for Conversation<'_> {
     }
 
     fn disconnected(&mut self) -> bool {
-        self.gone.is_some() || self.connection.socket.is_gone()
+        self.gone.is_some() || self.connection.socket.is_gone() || self.withdrawn()
     }
 
     fn multithread(&self) -> bool {
@@ -408,4 +429,6 @@ const DIRECT_BYTES: usize = 16 * 1024;
 const SEND_FILE_BYTES: usize = 1 << 20;
 /// How much of a body that nobody read is thrown away to keep a connection.
 const DISCARD_BYTES: usize = 256 * 1024;
+/// From this many bytes behind the body on, nothing more is read to learn whether the request was withdrawn.
+const WITHDRAWN_BYTES: usize = 4 * 1024;
 const WAIT_STEP: Duration = Duration::from_millis(500);

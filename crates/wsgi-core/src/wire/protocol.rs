@@ -71,6 +71,19 @@ pub trait Protocol: Send {
         let _ = out;
     }
 
+    /// Queues text for the peer's log of errors, where the protocol carries one (`STDERR` of FastCGI) and the peer is to have it. False where
+    /// it is not, and the text has to go elsewhere. From a request's head on until `finish`, in any order with the rest.
+    fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        let _ = (text, out);
+        false
+    }
+
+    /// Whether `input`, which came after the request's body and which `poll` has not seen, says that nobody waits for the reply any more.
+    fn withdrawn(&self, input: &[u8]) -> bool {
+        let _ = input;
+        false
+    }
+
     /// Queues the end of the reply and says what comes next. If the request's body was not read to its end, the answer is a close.
     fn finish(&mut self, out: &mut Vec<u8>) -> Next;
 
