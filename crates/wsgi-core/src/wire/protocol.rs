@@ -19,7 +19,9 @@ use super::{Error, HttpDate, Link, RequestHead, ResponseHead};
 /// `inform`, `start`, `data`, `finish` make the reply, in this order. `finish` (or `abort`) says what comes [`Next`]; after
 /// [`Next::Request`] the cycle begins again with whatever is left in `input`. A codec that is never driven out of this order never panics.
 ///
-/// **Who writes.** Bytes in `out` are the caller's to send, in order; a codec never looks at `out` again.
+/// **Who writes.** Bytes in `out` are the caller's to send, in order, and to take away from its front once they are sent; whatever is still in
+/// `out` at the next call is unsent as a whole. Between `raw` and `raw_end` the caller may put the announced bytes there. A codec that queued
+/// the last byte in `out` may still add to what it queued (FastCGI lengthens a record); it looks at nothing else there.
 pub trait Protocol: Send {
     /// Understands one thing in `input` and removes it from there.
     ///
