@@ -92,6 +92,7 @@ pub fn apps() -> PathBuf {
 pub fn interpreter() -> &'static Interpreter {
     static INTERPRETER: OnceLock<Interpreter> = OnceLock::new();
     INTERPRETER.get_or_init(|| {
+        crate::log::keep();
         let interpreter = Interpreter::builder().python_path(apps()).start().unwrap_or_else(|error| panic!("{error}"));
         Python::attach(|py| {
             py.run(c"import sys\nunraisable = []\nsys.unraisablehook = lambda this: unraisable.append(f'{this.err_msg}: {this.object!r}: {this.exc_value!r}')\nsys.modules['unraisable'] = unraisable\nsys.dont_write_bytecode = True", None, None)

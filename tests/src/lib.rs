@@ -13,6 +13,7 @@ pub mod column;
 pub mod columns;
 pub mod conformance;
 pub mod fixture;
+pub mod log;
 pub mod matrix;
 pub mod process;
 pub mod venv;

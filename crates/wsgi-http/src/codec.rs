@@ -226,7 +226,9 @@ impl Protocol for Connection {
     }
 
     fn abort(&mut self, _: &mut Vec<u8>) -> Next {
-        self.over(CloseReason::Aborted)
+        // RFC 9112, 8: where the close is the end of the body, an ordinary one would make a part pass for the whole.
+        let ends_by_close = matches!(self.reply, Reply::Open { framing: Framing::UntilClose, .. });
+        self.over(if ends_by_close { CloseReason::Reset } else { CloseReason::Aborted })
     }
 
     fn refuse(&mut self, error: &Error, date: &HttpDate, out: &mut Vec<u8>) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use wsgi_core::server::{Handle, ListenAddress, Listener, Running, Server};
 use wsgi_core::wire::Address;
-use wsgi_core::{Application, Handler, Mount};
+use wsgi_core::wsgi::Application;
+use wsgi_core::{Handler, Mount};
 use wsgi_http::Http1;
 
 use crate::client::Wire;
@@ -40,7 +41,11 @@ impl Column for Engine {
         };
         let listener = Listener::bind(&address).unwrap_or_else(|error| panic!("{error}"));
         let address = listener.local_address().clone();
-        let application = Application::new(served.application).errors(served.errors);
+        let errors = served.errors;
+        let mut application = Application::new(served.application).errors(move |text| errors(text));
+        for (name, value) in &served.variables {
+            application = application.variable(name, value).unwrap_or_else(|error| panic!("{error}"));
+        }
         let handler: Arc<dyn Handler> = match served.prefix.as_str() {
             "" => Arc::new(application),
             prefix => Arc::new(Mount::new().at(prefix, application)),
