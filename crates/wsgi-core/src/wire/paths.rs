@@ -131,11 +131,19 @@ impl Paths {
             },
             (b"" | b"/", [b'/', ..]) => self.split(head, Known::PathInfo),
             _ if repeats(script, info, head.get(Known::RequestUri)) => self.split(head, Known::ScriptName),
-            (_, [b'/', ..]) if believe => {}
-            _ => {
-                let whole = [script.strip_suffix(b"/").unwrap_or(script), slash(info), info].concat();
-                head.set(Known::PathInfo, &whole);
-                self.split(head, Known::PathInfo);
+            (_, info) => {
+                let script = script.strip_suffix(b"/").unwrap_or(script);
+                let (end, slash) = (script.len(), slash(info));
+                if believe && !slash.is_empty() {
+                    let info = [slash, info].concat();
+                    head.set(Known::PathInfo, &info);
+                } else if !believe {
+                    let whole = [script, slash, info].concat();
+                    head.set(Known::PathInfo, &whole);
+                    self.split(head, Known::PathInfo);
+                    return Ok(());
+                }
+                head.share(Known::ScriptName, Known::ScriptName, 0..end);
             }
         }
         Ok(())
@@ -359,7 +367,10 @@ mod tests {
         }
         check(&Paths::default(), &[(Script, "/"), (Info, "/x")], "", "/x");
         check(&Paths::default(), &[(Script, "/"), (Info, "x")], "", "/x");
-        check(&Paths::default(), &[(Script, "/a/"), (Info, "x")], "", "/a/x");
+        for sent in [&[(Script, "/a/"), (Info, "x")], &[(Script, "/a"), (Info, "x")], &[(Script, "/a/"), (Info, "/x")]] {
+            check(&Paths::default(), sent, "/a", "/x");
+            check(&Paths::new(PathRule::Whole), sent, "", "/a/x");
+        }
         check(&Paths::default(), &[], "", "");
         check(&Paths::default(), &[(Uri, "")], "", "");
     }

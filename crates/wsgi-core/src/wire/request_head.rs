@@ -121,14 +121,15 @@ impl RequestHead {
         }
     }
 
-    /// Makes one known variable a part of another's value, without copying it. The part must lie within that value.
-    pub(super) fn share(&mut self, name: Known, from: Known, part: Range<usize>) {
+    /// Makes one known variable a part of another's value, without copying it. What of the part is beyond that value does not count.
+    pub fn share(&mut self, name: Known, from: Known, part: Range<usize>) {
         let whole = match self.index[from as usize] {
             0 => 0..0,
             at => self.variables[at as usize - 1].value.clone(),
         };
-        debug_assert!(part.start <= part.end && part.end <= whole.len());
-        self.place(name, whole.start + part.start as u32..whole.start + part.end as u32);
+        let end = whole.start + part.end.min(whole.len()) as u32;
+        let start = end.min(whole.start + part.start.min(whole.len()) as u32);
+        self.place(name, start..end);
     }
 
     /// Takes a variable of a protocol that carries CGI variables (uwsgi, FastCGI, SCGI). The last of several with one name counts.
@@ -450,8 +451,12 @@ mod tests {
         head.variable(b"QUERY_STRING", b"q");
         head.variable(b"X", b"2");
         head.variable(b"HTTP_CONTENT_LENGTH", b"9");
-        head.remove(Known::PathInfo);
-        head.remove(Known::PathInfo);
+        head.share(Known::RawUri, Known::PathInfo, 1..9);
+        head.share(Known::DocumentUri, Known::RequestUri, 0..1);
+        assert_eq!((head.get(Known::RawUri), head.get(Known::DocumentUri)), (Some(&b"a"[..]), Some(&b""[..])));
+        for name in [Known::RawUri, Known::DocumentUri, Known::PathInfo, Known::PathInfo] {
+            head.remove(name);
+        }
         let seen: Vec<_> = head.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
         assert_eq!(seen, [(b"X".to_vec(), b"2".to_vec()), (b"QUERY_STRING".to_vec(), b"q".to_vec())]);
         assert_eq!(head.get(Known::QueryString), Some(&b"q"[..]));
