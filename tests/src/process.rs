@@ -128,6 +128,12 @@ impl Process {
         self.child.id()
     }
 
+    /// How it ended, if it has, and all that it said.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().expect("a child")?;
+        Some(format!("{status}; standard output: {}; standard error: {}", self.stdout.finished(), self.stderr.finished()))
+    }
+
     /// Sends `SIGTERM`.
     pub fn terminate(&self) {
         self.signal(rustix::process::Signal::TERM);
