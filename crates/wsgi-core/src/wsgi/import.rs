@@ -121,9 +121,8 @@ pub(super) fn file(py: Python<'_>, path: &Path, callable: &str) -> Result<Py<PyA
     let callable = Callable::parse(&target, callable)?;
     let full = path.canonicalize().map_err(unreadable)?;
     let source = fs::read(&full).map_err(unreadable)?;
-    let module = run_file(py, &full, &source).map_err(|error| {
-        raised(py, &target, &error, neighbour_hint(py, &full, &error).or_else(|| searched_hint(py, &error)))
-    })?;
+    let module = run_file(py, &full, &source)
+        .map_err(|error| raised(py, &target, &error, neighbour_hint(py, &full, &error).or_else(|| searched_hint(py, &error))))?;
     callable.find_in(&module, &target, "the file")
 }
 
