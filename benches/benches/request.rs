@@ -36,7 +36,11 @@ fn main() {
             parts(&watch, kind, request);
             let mut connection = Memory::new(&Http1::new());
             let reply = connection.serve(request, &hello);
-            assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(b"\r\n\r\nHello, world!\n"), "{}", String::from_utf8_lossy(reply));
+            assert!(
+                reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(b"\r\n\r\nHello, world!\n"),
+                "{}",
+                String::from_utf8_lossy(reply)
+            );
             watch.row(&format!("{kind}: whole request, hello in Python"), || {
                 unknown(connection.serve(unknown(request), &hello));
             });
@@ -51,7 +55,8 @@ fn parts(watch: &Stopwatch, kind: &str, request: &'static [u8]) {
     if !names.iter().any(|name| watch.wants(name)) {
         return;
     }
-    let noting = Application::new(Python::attach(|py| wrap_pyfunction!(noting, py).expect("a function can be wrapped").into_any().unbind()));
+    let noting =
+        Application::new(Python::attach(|py| wrap_pyfunction!(noting, py).expect("a function can be wrapped").into_any().unbind()));
     let mut connection = Memory::new(&Http1::new());
     let mut phases: [Vec<f64>; PHASES.len()] = Default::default();
     for _ in 0..if watch.timed() { 200_000 } else { 3 } {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 use wsgi_core::Interpreter;
 
 /// A fixture application: a module that was run afresh, so that cases that run at the same time share nothing.
@@ -81,6 +81,16 @@ impl Fixture {
 
 fn extract<'py, T: FromPyObjectOwned<'py>>(note: &Bound<'py, PyAny>, name: &str) -> T {
     T::extract(note.as_borrowed()).unwrap_or_else(|_| panic!("the note {name:?} is of another type: {note:?}"))
+}
+
+/// The SHA-256 of these bytes in hexadecimal, by Python.
+pub fn sha256(bytes: &[u8]) -> String {
+    interpreter();
+    Python::attach(|py| {
+        let digest = py.import("hashlib")?.getattr("sha256")?.call1((PyBytes::new(py, bytes),))?;
+        digest.call_method0("hexdigest")?.extract()
+    })
+    .unwrap_or_else(|error: PyErr| panic!("{error}"))
 }
 
 /// Where the fixture applications are.

@@ -453,7 +453,8 @@ fn mount(text: &str) -> Result<(String, Target), String> {
     if prefix.is_empty() {
         let _ = write!(prefix, "/");
     }
-    let file = target.contains('/') || target.ends_with(".py") || target.ends_with(".wsgi");
+    // Not what ends in `.wsgi`: that is how Django names the module of each of its projects.
+    let file = target.contains('/') || target.ends_with(".py");
     Ok((prefix, if file { Target::File(target.into()) } else { Target::Module(target.to_owned()) }))
 }
 
@@ -573,7 +574,8 @@ mod tests {
         assert_eq!(mount("/shop/=shop.wsgi:app"), Ok(("/shop".to_owned(), module("shop.wsgi:app"))));
         assert_eq!(mount("/=a"), Ok(("/".to_owned(), module("a"))));
         assert_eq!(mount("/a/b=c=d"), Ok(("/a/b".to_owned(), module("c=d"))));
-        for file in ["app.py", "app.wsgi", "./app"] {
+        assert_eq!(mount("/x=mysite.wsgi"), Ok(("/x".to_owned(), module("mysite.wsgi"))));
+        for file in ["app.py", "./app.wsgi", "./app"] {
             assert_eq!(mount(&format!("/x={file}")), Ok(("/x".to_owned(), Target::File(file.into()))));
         }
     }
