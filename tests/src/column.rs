@@ -53,6 +53,8 @@ pub struct Served {
     pub threads: usize,
     /// Where what is written to `wsgi.errors` goes.
     pub errors: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What the deployer puts into every environ.
+    pub variables: Vec<(String, String)>,
     /// Adjusts what only HTTP has; ignored by other protocols.
     pub http: Http,
 }

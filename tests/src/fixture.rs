@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 use wsgi_core::Interpreter;
 
 /// A fixture application: a module that was run afresh, so that cases that run at the same time share nothing.
@@ -83,6 +83,16 @@ fn extract<'py, T: FromPyObjectOwned<'py>>(note: &Bound<'py, PyAny>, name: &str)
     T::extract(note.as_borrowed()).unwrap_or_else(|_| panic!("the note {name:?} is of another type: {note:?}"))
 }
 
+/// The SHA-256 of these bytes in hexadecimal, by Python.
+pub fn sha256(bytes: &[u8]) -> String {
+    interpreter();
+    Python::attach(|py| {
+        let digest = py.import("hashlib")?.getattr("sha256")?.call1((PyBytes::new(py, bytes),))?;
+        digest.call_method0("hexdigest")?.extract()
+    })
+    .unwrap_or_else(|error: PyErr| panic!("{error}"))
+}
+
 /// Where the fixture applications are.
 pub fn apps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("apps")
@@ -92,6 +102,7 @@ pub fn apps() -> PathBuf {
 pub fn interpreter() -> &'static Interpreter {
     static INTERPRETER: OnceLock<Interpreter> = OnceLock::new();
     INTERPRETER.get_or_init(|| {
+        crate::log::keep();
         let interpreter = Interpreter::builder().python_path(apps()).start().unwrap_or_else(|error| panic!("{error}"));
         Python::attach(|py| {
             py.run(c"import sys\nunraisable = []\nsys.unraisablehook = lambda this: unraisable.append(f'{this.err_msg}: {this.object!r}: {this.exc_value!r}')\nsys.modules['unraisable'] = unraisable\nsys.dont_write_bytecode = True", None, None)

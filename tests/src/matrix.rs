@@ -13,6 +13,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -37,13 +38,14 @@ pub struct Matrix {
     callable: &'static str,
     prefix: &'static str,
     threads: usize,
+    variables: Vec<(String, String)>,
     http: Http,
     needs: Vec<Feature>,
 }
 
 /// A case for this fixture: `"hello"` is `apps/hello.py`.
 pub fn matrix(fixture: &'static str) -> Matrix {
-    Matrix { fixture, callable: "application", prefix: "", threads: 2, http: Http::default(), needs: Vec::new() }
+    Matrix { fixture, callable: "application", prefix: "", threads: 2, variables: Vec::new(), http: Http::default(), needs: Vec::new() }
 }
 
 impl Matrix {
@@ -62,6 +64,12 @@ impl Matrix {
     /// How many threads may call the application; 2 by default.
     pub fn threads(mut self, threads: usize) -> Matrix {
         self.threads = threads;
+        self
+    }
+
+    /// Puts a pair into every environ, as the deployer may.
+    pub fn variable(mut self, name: &str, value: &str) -> Matrix {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -113,6 +121,7 @@ impl Matrix {
             prefix: self.prefix.to_owned(),
             threads: self.threads,
             errors: Arc::new(move |text| sink.write(text)),
+            variables: self.variables.clone(),
             http: self.http.clone(),
         });
         let site = Site { front: Some(front), fixture, errors, column: column.name(), validated, in_order: Cell::new(true) };
@@ -211,6 +220,12 @@ impl Site {
         self.errors.text()
     }
 
+    /// A path that no other case asks for, to find it in the log.
+    pub fn unique_path(&self) -> String {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        format!("/only-here-{}-", COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Asks the front end for a graceful end, without waiting.
     pub fn shut_down(&self) {
         self.front().shut_down();
@@ -263,7 +278,11 @@ impl Errors {
         let mut text = self.text.lock().expect("no panic while it is held");
         while !text.contains(part) {
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "wsgi.errors never said {part:?}, but {text:?}");
+            if left.is_zero() {
+                let said = text.clone();
+                drop(text);
+                panic!("wsgi.errors never said {part:?}, but {said:?}");
+            }
             text = self.more.wait_timeout(text, left).expect("no panic while it is held").0;
         }
         text.clone()

@@ -1,5 +1,7 @@
 """Yields a good block and then what is no `bytes`, of the kind that the query names (clause 11)."""
 
+from wsgiref.validate import validator
+
 from probe import Probe
 
 probe = Probe()
@@ -48,3 +50,7 @@ def application(environ, start_response):
             probe.note("raised", (type(error).__name__, str(error)))
             raise
     return Blocks([item] if where == "first" else [b"good", b"", item])
+
+
+# For the check that the validator's complaints are seen.
+validated = validator(application)

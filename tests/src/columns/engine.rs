@@ -5,20 +5,21 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use wsgi_core::server::{Handle, ListenAddress, Listener, Running, Server};
 use wsgi_core::wire::Address;
-use wsgi_core::{Application, Handler, Mount};
+use wsgi_core::wsgi::Application;
+use wsgi_core::{Handler, Mount};
 use wsgi_http::Http1;
 
 use crate::client::Wire;
 use crate::column::{Column, Conversation, Feature, Front, Served};
 
 /// The engine behind a TCP socket.
-pub const HTTP_OVER_TCP: Engine = Engine { unix: false };
+pub(super) const HTTP_OVER_TCP: Engine = Engine { unix: false };
 
 /// The engine behind a Unix socket.
-pub const HTTP_OVER_UNIX: Engine = Engine { unix: true };
+pub(super) const HTTP_OVER_UNIX: Engine = Engine { unix: true };
 
 /// The blocking engine with HTTP/1.
-pub struct Engine {
+pub(super) struct Engine {
     unix: bool,
 }
 
@@ -40,7 +41,11 @@ impl Column for Engine {
         };
         let listener = Listener::bind(&address).unwrap_or_else(|error| panic!("{error}"));
         let address = listener.local_address().clone();
-        let application = Application::new(served.application).errors(served.errors);
+        let errors = served.errors;
+        let mut application = Application::new(served.application).errors(move |text| errors(text));
+        for (name, value) in &served.variables {
+            application = application.variable(name, value).unwrap_or_else(|error| panic!("{error}"));
+        }
         let handler: Arc<dyn Handler> = match served.prefix.as_str() {
             "" => Arc::new(application),
             prefix => Arc::new(Mount::new().at(prefix, application)),

@@ -313,3 +313,30 @@ fn no_raw_socket_is_offered() {
         assert!(types.keys().all(|name| !name.ends_with(".socket")), "{types:?}");
     });
 }
+
+// clauses: 92
+#[test]
+fn the_deployer_can_put_pairs_into_it_that_no_client_replaces() {
+    matrix("environ").variable("myapp.stage", "test").variable("HTTP_X_TRUSTED", "yes").run(|site| {
+        let environ = texts(site, Request::get("/").field("X-Trusted", "no"));
+        assert_eq!((get(&environ, "myapp.stage"), get(&environ, "HTTP_X_TRUSTED")), (Some("test"), Some("yes")));
+    });
+    // Behind a proxy that ends TLS.
+    matrix("environ").variable("wsgi.url_scheme", "https").run(|site| {
+        texts(site, Request::get("/a").field("Host", "example.test"));
+        assert_eq!(site.noted::<String>("url"), "https://example.test/a");
+    });
+}
+
+// clauses: D21
+#[test]
+fn a_complaint_of_the_validator_fails_the_case() {
+    // The validator's dimension is only worth something if what it raises is seen: here by a fixture that breaks a rule of its.
+    for (target, complaint) in [("/?str:first", "non-bytestring"), ("/?int:later", "non-bytestring")] {
+        matrix("faulty/items").callable("validated").run(|site| {
+            let seen = site.get(target);
+            assert!(seen.code() == 500 || seen.end != wsgi_tests::column::End::Clean);
+            site.errors_with(complaint);
+        });
+    }
+}

@@ -123,7 +123,7 @@ fn a_request_that_breaks_the_protocol_is_refused_closed_and_never_seen_by_the_ap
         (400, "no colon", "GET / HTTP/1.1\r\nHost: a\r\nX-A\r\n\r\n".into()),
         (400, "an empty name", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n".into()),
         (400, "two spaces in the first line", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n".into()),
-        (400, "no version", "GET /\r\nHost: a\r\n\r\n".into()),
+        (505, "no version, as in HTTP/0.9", "GET /\r\nHost: a\r\n\r\n".into()),
         (400, "a bad escape", "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n".into()),
         (400, "no path", "GET path HTTP/1.1\r\nHost: a\r\n\r\n".into()),
         (505, "a version to come", "GET / HTTP/2.0\r\nHost: a\r\n\r\n".into()),

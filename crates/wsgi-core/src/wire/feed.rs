@@ -201,7 +201,7 @@ struct Run {
 
 /// Drives a codec until the pieces end, the connection is over, or as many requests as `stop_after` are complete.
 #[track_caller]
-fn run<'a>(make: &impl Fn() -> Box<dyn Protocol>, pieces: &mut dyn Iterator<Item = &'a [u8]>, stop_after: usize) -> Run {
+fn run(make: &impl Fn() -> Box<dyn Protocol>, pieces: &mut dyn Iterator<Item = &[u8]>, stop_after: usize) -> Run {
     let mut codec = make();
     let (mut input, mut head, mut out) = (BytesMut::new(), RequestHead::default(), Vec::new());
     let mut requests: Vec<Request> = Vec::new();

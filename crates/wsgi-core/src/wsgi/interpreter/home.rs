@@ -215,7 +215,7 @@ fn virtualenv_on(search: &OsStr, linked: &Linked) -> Option<Layout> {
     match examine(&home, linked) {
         Ok(layout) => Some(layout),
         Err(reason) => {
-            tracing::debug!(%reason, "passing over the python3 on the PATH");
+            tracing::debug!(target: "wsgi", %reason, "passing over the python3 on the PATH");
             None
         }
     }
