@@ -123,3 +123,38 @@ pub fn unraisable() -> Vec<String> {
         texts
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use pyo3::types::PyDict;
+
+    use super::*;
+
+    /// What makes every case of the validated dimension fail whose iterable is not closed.
+    #[test]
+    fn an_iterable_that_the_validator_finds_unclosed_is_noticed() {
+        let fixture = Fixture::load("hello");
+        let application = Fixture::validated(&fixture.callable("application"));
+        let call = |close: bool| {
+            Python::attach(|py| -> PyResult<()> {
+                let environ = PyDict::new(py);
+                py.import("wsgiref.util")?.getattr("setup_testing_defaults")?.call1((&environ,))?;
+                for (name, value) in [("SERVER_NAME", "localhost"), ("SERVER_PORT", "80")] {
+                    environ.set_item(name, value)?;
+                }
+                let start_response = py.eval(c"lambda status, headers, exc_info=None: lambda data: None", None, None)?;
+                let blocks = application.bind(py).call1((environ, start_response))?;
+                blocks.try_iter()?.count();
+                if close {
+                    blocks.call_method0("close")?;
+                }
+                Ok(())
+            })
+            .unwrap();
+            unraisable()
+        };
+        assert_eq!(call(true), Vec::<String>::new());
+        let told = call(false);
+        assert!(told.len() == 1 && told[0].contains("without being closed"), "{told:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Shared parts of the tests that cross crates.
 //!
-//! - [`matrix`] runs one case through every [`column`]: every front end, each with the application plain and wrapped in
+//! - [`matrix`] runs one case through every [`mod@column`]: every front end, each with the application plain and wrapped in
 //!   `wsgiref.validate.validator`. The cases are in `tests/matrix/`, the applications in `apps/`.
 //! - [`client`] is the strict HTTP client that the cases look through.
 //! - [`conformance`] makes `CONFORMANCE.md` from the comments above the tests.

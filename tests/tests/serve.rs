@@ -357,6 +357,7 @@ fn a_request_that_breaks_the_protocol_gets_its_4xx_and_others_are_untouched() {
     let ended = process.wait();
     assert_eq!(ended.status.code(), Some(0));
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().filter(|line| line.contains("refused")).count(), 6, "each is logged once: {}", ended.stderr);
 }
 
 #[test]

@@ -113,12 +113,8 @@ pub const NGINX_SCGI: Pair = pair(Nginx, Protocol::Scgi, "nginx/scgi_pass.conf",
 /// Apache, mod_proxy_http
 pub const APACHE_HTTP: Pair = pair(Apache, Protocol::Http, "apache/proxy_http.conf", Expect { keeps_connections: true, ..Expect::USUAL });
 /// Apache, mod_proxy_uwsgi
-pub const APACHE_UWSGI: Pair = pair(
-    Apache,
-    Protocol::Uwsgi,
-    "apache/proxy_uwsgi.conf",
-    Expect { chunked: Chunked::LengthRequired, ..Expect::USUAL },
-);
+pub const APACHE_UWSGI: Pair =
+    pair(Apache, Protocol::Uwsgi, "apache/proxy_uwsgi.conf", Expect { chunked: Chunked::LengthRequired, ..Expect::USUAL });
 /// Apache, mod_proxy_fcgi
 pub const APACHE_FASTCGI: Pair =
     pair(Apache, Protocol::FastCgi, "apache/proxy_fcgi.conf", Expect { keeps_connections: true, ..Expect::USUAL });
@@ -138,6 +134,11 @@ pub const HAPROXY_HTTP: Pair = pair(HaProxy, Protocol::Http, "haproxy/http.cfg",
 pub const HAPROXY_FASTCGI: Pair =
     pair(HaProxy, Protocol::FastCgi, "haproxy/fastcgi.cfg", Expect { keeps_connections: true, ..Expect::USUAL });
 /// Caddy, `reverse_proxy`
-pub const CADDY_HTTP: Pair = pair(Caddy, Protocol::Http, "caddy/reverse_proxy.Caddyfile", Expect { keeps_connections: true, truncation_over_unix: false, truncation_over_tcp: false, ..Expect::USUAL });
+pub const CADDY_HTTP: Pair = pair(
+    Caddy,
+    Protocol::Http,
+    "caddy/reverse_proxy.Caddyfile",
+    Expect { keeps_connections: true, truncation_over_unix: false, truncation_over_tcp: false, ..Expect::USUAL },
+);
 /// Caddy, `reverse_proxy` with `transport fastcgi`
 pub const CADDY_FASTCGI: Pair = pair(Caddy, Protocol::FastCgi, "caddy/fastcgi.Caddyfile", Expect { ..Expect::USUAL });
