@@ -158,7 +158,8 @@ impl Worker {
                 Step::Again
             }
             Ok(Event::NeedInput) => self.receive(connection, hangup),
-            Ok(Event::Closed) => Step::Close,
+            // What is queued (the answer to a ping) is the last that the peer hears.
+            Ok(Event::Closed) => self.send(connection, Next::Close(CloseReason::EndOfReply)),
             Err(error) => self.refuse(connection, &error),
         }
     }

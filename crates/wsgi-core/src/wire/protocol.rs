@@ -100,7 +100,7 @@ pub enum Event {
     Body(Bytes),
     /// The end of the request's body. Also comes, once, for a request that has none.
     EndOfBody,
-    /// The peer ended the connection in good order: there will be no further request.
+    /// The connection ended in good order: there will be no further request. What is queued is still sent.
     Closed,
 }
 
