@@ -1,6 +1,7 @@
 //! The uwsgi protocol, read and answered, and SCGI beside it. Bytes in, events out; sockets are someone else's.
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod connection;
 mod foreign;
 mod packet;
