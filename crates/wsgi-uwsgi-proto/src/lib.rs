@@ -4,6 +4,9 @@
 pub mod client;
 mod connection;
 mod foreign;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod packet;
 mod path;
 mod request;
