@@ -1,7 +1,7 @@
 //! The engine over real sockets, with a protocol of its own that is small enough to see through.
 //!
 //! A request is a line `PATH LENGTH`, then LENGTH bytes. A reply is a line `CODE LENGTH`, then LENGTH bytes, or `CODE -`, then bytes until
-//! the end. `close` as a path ends the connection after the reply.
+//! the end. `close` as a path ends the connection after the reply. `!` after a request withdraws it, and `# TEXT` before a reply is for the log.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use wsgi_core::server::{Handle, ListenAddress, Listener, Running, Server, Timeouts};
-use wsgi_core::wire::{Address, BodyLength, CloseReason, Error, Event, HttpDate, Known, Link, Next, Protocol, RequestHead, ResponseHead};
+use wsgi_core::server::{AllowFrom, Handle, ListenAddress, Listener, Running, Server, Timeouts};
+use wsgi_core::wire::{
+    Address, BodyLength, CloseReason, Dialect, Error, Event, HttpDate, Known, Link, Next, Protocol, RequestHead, ResponseHead,
+};
 use wsgi_core::{Exchange, Handler};
 
 #[test]
@@ -244,11 +246,24 @@ fn a_file_is_sent_as_it_is() {
             exchange.finish();
         },
     );
-    for target in ["/raw", "/copied"] {
+    for target in ["/raw", "/copied", "/pieces"] {
         let mut peer = server.connect();
         peer.send(format!("{target} 0\n").as_bytes());
         assert_eq!(peer.line(), "200 2000000");
-        assert!(peer.take(2_000_000) == content[500_000..2_500_000]);
+        assert!(peer.body(target, 2_000_000) == content[500_000..2_500_000], "{target}");
+    }
+}
+
+#[test]
+fn large_blocks_go_out_piece_by_piece_where_the_protocol_bounds_them() {
+    let block: Vec<u8> = (0..5_000_000u32).map(|n| (n / 7) as u8).collect();
+    let sent = block.clone();
+    let server = Started::new(|server| server, move |exchange: &mut dyn Exchange| answer(exchange, &sent));
+    for target in ["/pieces", "/raw", "/copied"] {
+        let mut peer = server.connect();
+        peer.send(format!("{target} 0\n").as_bytes());
+        assert_eq!(peer.line(), "200 5000000");
+        assert!(peer.body(target, 5_000_000) == block, "{target}");
     }
 }
 
@@ -432,6 +447,47 @@ fn a_peer_that_left_is_noticed_without_writing() {
 }
 
 #[test]
+fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
+    let (begun, began) = channel();
+    let begun = Mutex::new(begun);
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            if path(exchange) == "/wait" {
+                assert!(!exchange.disconnected());
+                begun.lock().unwrap().send(()).unwrap();
+                wait_until(|| exchange.disconnected());
+            }
+            answer(exchange, b"over");
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/wait 0\n");
+    wait_for(&began);
+    peer.send(b"!/next 0\n");
+    assert_eq!(peer.reply(), "200 over");
+    assert_eq!(peer.reply(), "200 over");
+}
+
+#[test]
+fn text_for_the_peers_log_is_queued_in_its_place() {
+    let server = Started::new(
+        |server| server,
+        |exchange: &mut dyn Exchange| {
+            assert!(exchange.log(b"early"));
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 2));
+            exchange.data(b"ok");
+            exchange.finish();
+            assert!(!exchange.log(b"late"));
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n");
+    assert_eq!(peer.line(), "# early");
+    assert_eq!(peer.reply(), "200 ok");
+}
+
+#[test]
 fn a_peer_that_ends_right_after_its_request_is_answered_and_its_connection_closed() {
     let server = Started::new(|server| server, echo);
     let mut peer = server.connect();
@@ -456,6 +512,48 @@ fn unix_sockets_and_several_listeners_share_one_server() {
     assert_eq!(all, "200 7\n/close ");
     server.stop();
     assert!(!path.exists());
+}
+
+#[test]
+fn the_machine_itself_may_connect_to_a_protocol_that_trusts_its_peers() {
+    struct Trusting;
+    impl Dialect for Trusting {
+        fn connect(&self, link: &Link) -> Box<dyn Protocol> {
+            lines(link)
+        }
+        fn trusts_peer(&self) -> bool {
+            true
+        }
+    }
+    let bind = || Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let (by_default, told) = (bind(), bind().allow_from(AllowFrom::Networks(vec!["192.0.2.0/24".parse().unwrap()])));
+    let addresses = [by_default.local_address().clone(), told.local_address().clone()];
+    let _server = Server::new(Of(echo)).listen(by_default, Trusting).listen(told, lines).start().unwrap();
+    for address in addresses {
+        let Address::Tcp(address) = address else { panic!("bound to TCP") };
+        let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+        peer.send(b"/a 0\n");
+        assert_eq!(peer.reply(), "200 /a ");
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_allowed_is_closed_at_once() {
+    // The machine's own address on some network; nothing is sent to find it.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = probe.connect("192.0.2.1:9").and_then(|()| probe.local_addr()).map(|address| address.ip());
+    let Some(own) = own.ok().filter(|own| !own.is_loopback() && !own.is_unspecified()) else {
+        eprintln!("skipped: the machine has no address besides loopback");
+        return;
+    };
+    let listener = Listener::bind(&"0.0.0.0:0".parse().unwrap()).unwrap().allow_from(AllowFrom::Loopback);
+    let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+    let _server = Server::new(Of(echo)).listen(listener, lines).start().unwrap();
+    let mut peer = Peer { stream: TcpStream::connect((own, address.port())).unwrap() };
+    assert!(peer.rest().is_empty());
+    let mut peer = Peer { stream: TcpStream::connect(("127.0.0.1", address.port())).unwrap() };
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------------
@@ -520,10 +618,10 @@ struct Started {
 }
 
 impl Started {
-    fn new<M>(configure: impl FnOnce(Server) -> Server, handler: impl AsHandler<M>) -> Started {
+    fn new<M>(configure: impl FnOnce(Server) -> Server, handler: impl IntoHandler<M>) -> Started {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
-        let running = configure(Server::new(handler.as_handler()).listen(listener, lines)).start().unwrap();
+        let running = configure(Server::new(handler.into_handler()).listen(listener, lines)).start().unwrap();
         Started { address, handle: running.handle(), running: Mutex::new(Some(running)) }
     }
 
@@ -550,20 +648,20 @@ impl Drop for Started {
 }
 
 /// Lets a test give a function or a handler.
-trait AsHandler<M> {
-    fn as_handler(self) -> Arc<dyn Handler>;
+trait IntoHandler<M> {
+    fn into_handler(self) -> Arc<dyn Handler>;
 }
 
-impl<F: Fn(&mut dyn Exchange) + Send + Sync + 'static> AsHandler<fn()> for F {
-    fn as_handler(self) -> Arc<dyn Handler> {
+impl<F: Fn(&mut dyn Exchange) + Send + Sync + 'static> IntoHandler<fn()> for F {
+    fn into_handler(self) -> Arc<dyn Handler> {
         Arc::new(Of(self))
     }
 }
 
 struct IsHandler;
 
-impl<H: Handler + 'static> AsHandler<IsHandler> for H {
-    fn as_handler(self) -> Arc<dyn Handler> {
+impl<H: Handler + 'static> IntoHandler<IsHandler> for H {
+    fn into_handler(self) -> Arc<dyn Handler> {
         Arc::new(self)
     }
 }
@@ -592,6 +690,21 @@ impl Peer {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).unwrap();
         bytes
+    }
+
+    /// A body of so many bytes, after `/pieces` without what stands around its pieces.
+    fn body(&mut self, target: &str, count: usize) -> Vec<u8> {
+        if target != "/pieces" {
+            return self.take(count);
+        }
+        let mut body = Vec::new();
+        while body.len() < count {
+            let line = self.line();
+            let len = line.strip_prefix('<').expect("a piece").parse().unwrap();
+            body.extend(self.take(len));
+            assert_eq!(self.take(1), b">");
+        }
+        body
     }
 
     /// The code and the body of a reply with a length.
@@ -627,6 +740,8 @@ struct Lines {
     open_ended: bool,
     close: bool,
     no_raw: bool,
+    /// Bodies go out in pieces, each announced by a line.
+    pieces: bool,
 }
 
 impl Protocol for Lines {
@@ -643,6 +758,10 @@ impl Protocol for Lines {
             self.left -= piece.len() as u64;
             return Ok(Event::Body(piece));
         }
+        if input.starts_with(WITHDRAWN) {
+            // Of a request that is over.
+            let _ = input.split_to(WITHDRAWN.len());
+        }
         let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return Ok(Event::NeedInput) };
         let line = input.split_to(end + 1);
         let line = std::str::from_utf8(&line[..end]).map_err(|_| Error::malformed("not text"))?;
@@ -652,6 +771,7 @@ impl Protocol for Lines {
         self.ended = self.left == 0;
         self.close |= path == "/close";
         self.no_raw = path == "/copied";
+        self.pieces = path == "/pieces";
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
         head.set_body(if self.left == 0 { BodyLength::Empty } else { BodyLength::Known(self.left) });
@@ -671,11 +791,42 @@ impl Protocol for Lines {
     }
 
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(block);
+        if self.pieces {
+            for piece in block.chunks(MOST_IN_A_PIECE) {
+                assert!(self.raw(piece.len() as u64, out));
+                out.extend_from_slice(piece);
+                self.raw_end(out);
+            }
+        } else {
+            out.extend_from_slice(block);
+        }
     }
 
-    fn raw(&mut self, _: u64, _: &mut Vec<u8>) -> bool {
+    fn raw(&mut self, len: u64, out: &mut Vec<u8>) -> bool {
+        if self.pieces {
+            assert!(len <= self.raw_limit());
+            out.extend_from_slice(format!("<{len}\n").as_bytes());
+        }
         !self.no_raw
+    }
+
+    fn raw_limit(&self) -> u64 {
+        if self.pieces { MOST_IN_A_PIECE as u64 } else { u64::MAX }
+    }
+
+    fn raw_end(&mut self, out: &mut Vec<u8>) {
+        if self.pieces {
+            out.push(b'>');
+        }
+    }
+
+    fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&[b"# ", text, b"\n"].concat());
+        true
+    }
+
+    fn withdrawn(&self, input: &[u8]) -> bool {
+        input.starts_with(WITHDRAWN)
     }
 
     fn finish(&mut self, _: &mut Vec<u8>) -> Next {
@@ -702,5 +853,7 @@ impl Protocol for Lines {
     }
 }
 
+const WITHDRAWN: &[u8] = b"!";
+const MOST_IN_A_PIECE: usize = 50_000;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);

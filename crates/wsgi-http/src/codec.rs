@@ -73,6 +73,7 @@ impl Connection {
 
     fn over(&mut self, reason: CloseReason) -> Next {
         self.phase = Phase::Over;
+        self.reply = Reply::Unstarted;
         Next::Close(reason)
     }
 }
@@ -226,7 +227,9 @@ impl Protocol for Connection {
     }
 
     fn abort(&mut self, _: &mut Vec<u8>) -> Next {
-        self.over(CloseReason::Aborted)
+        // RFC 9112, 8: where the close is the end of the body, an ordinary one would make a part pass for the whole.
+        let ends_by_close = matches!(self.reply, Reply::Open { framing: Framing::UntilClose, .. });
+        self.over(if ends_by_close { CloseReason::Reset } else { CloseReason::Aborted })
     }
 
     fn refuse(&mut self, error: &Error, date: &HttpDate, out: &mut Vec<u8>) {
@@ -268,3 +271,14 @@ impl Exchange {
 
 /// A chunk's size in at most 16 digits, and two line ends.
 const CHUNK_OVERHEAD: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be ten thousand of them, nearly all of them idle.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 128, "{} bytes", size_of::<Connection>());
+    }
+}

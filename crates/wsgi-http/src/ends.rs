@@ -77,7 +77,8 @@ mod tests {
         };
         let mut head = RequestHead::default();
         Ends::new(&Link { local: address(local), remote: address(remote), secure }).fill(config, &mut head);
-        let line = |(name, value): (wsgi_core::wire::Name<'_>, &[u8])| format!("{}={}", name.as_bytes().escape_ascii(), value.escape_ascii());
+        let line =
+            |(name, value): (wsgi_core::wire::Name<'_>, &[u8])| format!("{}={}", name.as_bytes().escape_ascii(), value.escape_ascii());
         head.iter().map(line).collect()
     }
 

@@ -1,7 +1,9 @@
 //! The bodies of the fuzz targets, beside the code that they check. No part of the interface.
 
 use bytes::BytesMut;
-use wsgi_core::wire::{Address, Dialect, Error, Event, HttpDate, Limits, Link, Next, Protocol, RequestHead, ResponseHead, Underscores, feed};
+use wsgi_core::wire::{
+    Address, Dialect, Error, Event, HttpDate, Limits, Link, Next, Protocol, RequestHead, ResponseHead, Underscores, feed,
+};
 
 use crate::Http1;
 use crate::head::UNEXPLAINED;
@@ -109,7 +111,7 @@ pub fn replies(bytes: &[u8]) {
             }
             1 => codec.start(&ok(Some(size as u64)), &date, &mut out),
             2 => codec.start(&ok(None), &date, &mut out),
-            3 | 4 | 5 => codec.data(block, &mut out),
+            3..=5 => codec.data(block, &mut out),
             6 => {
                 if codec.raw(size as u64, &mut out) {
                     announced = size;

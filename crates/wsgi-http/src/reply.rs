@@ -55,7 +55,14 @@ impl Default for Signature {
 }
 
 /// Queues the head of a final reply.
-pub(crate) fn head(head: &ResponseHead, framing: Framing, persistence: Persistence, signature: &Signature, date: &HttpDate, out: &mut Vec<u8>) {
+pub(crate) fn head(
+    head: &ResponseHead,
+    framing: Framing,
+    persistence: Persistence,
+    signature: &Signature,
+    date: &HttpDate,
+    out: &mut Vec<u8>,
+) {
     out.reserve(head.status_line().len() + head.lines().len() + signature.line.len() + MOST_ADDED);
     out.extend_from_slice(VERSION);
     out.extend_from_slice(head.status_line());
@@ -158,7 +165,9 @@ mod tests {
 
     #[test]
     fn chunk_sizes_are_hexadecimal_without_leading_zeros() {
-        for (size, line) in [(1, "1\r\n"), (9, "9\r\n"), (10, "a\r\n"), (16, "10\r\n"), (0xdead_beef, "deadbeef\r\n"), (u64::MAX, "ffffffffffffffff\r\n")] {
+        for (size, line) in
+            [(1, "1\r\n"), (9, "9\r\n"), (10, "a\r\n"), (16, "10\r\n"), (0xdead_beef, "deadbeef\r\n"), (u64::MAX, "ffffffffffffffff\r\n")]
+        {
             let mut out = Vec::new();
             chunk_size(size, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), line);

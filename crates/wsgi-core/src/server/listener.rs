@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::allow::AllowFrom;
 use crate::wire::Address;
 
 /// An address to listen on, as an operator writes it.
@@ -90,6 +91,7 @@ impl fmt::Display for ListenAddress {
 pub struct Listener {
     socket: OwnedFd,
     local: Address,
+    allow: Option<AllowFrom>,
     made: Option<Made>,
 }
 
@@ -149,6 +151,16 @@ impl Listener {
         }
     }
 
+    /// Says who may connect. A peer that may not is closed at once, and the log says so.
+    pub fn allow_from(mut self, allow: AllowFrom) -> Listener {
+        self.allow = Some(allow);
+        self
+    }
+
+    pub(super) fn allowed(&self) -> Option<&AllowFrom> {
+        self.allow.as_ref()
+    }
+
     /// What the socket is bound to: with port 0, this tells the port that the system chose.
     pub fn local_address(&self) -> &Address {
         &self.local
@@ -191,7 +203,7 @@ impl Listener {
             // where the application wants each block seen: waiting to fill a segment never helps.
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        Ok(Listener { socket, local, made })
+        Ok(Listener { socket, local, allow: None, made })
     }
 }
 

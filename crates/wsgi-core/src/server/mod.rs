@@ -33,6 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod allow;
 mod clock;
 mod connection;
 mod control;
@@ -55,6 +56,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
+pub use self::allow::{AllowFrom, Network, NetworkError};
 use self::connection::{Connection, State};
 pub use self::listener::{AddressError, ListenAddress, Listener};
 use self::slots::Slots;
@@ -111,6 +113,9 @@ impl Server {
     }
 
     /// Adds a listener and what it speaks. Any number of them share the threads.
+    ///
+    /// Who may connect is what [`Listener::allow_from`] says; else anyone, or only the machine itself if the protocol trusts its peers
+    /// ([`Dialect::trusts_peer`]).
     pub fn listen(mut self, listener: Listener, dialect: impl Dialect + 'static) -> Server {
         self.listeners.push((listener, Arc::new(dialect)));
         self
@@ -160,6 +165,8 @@ impl Server {
         let listeners = self.listeners.into_iter().map(|(listener, dialect)| Entry {
             wildcard: matches!(listener.local_address(), Address::Tcp(address) if address.ip().is_unspecified()),
             local: listener.local_address().clone(),
+            allow: listener.allowed().cloned().unwrap_or(if dialect.trusts_peer() { AllowFrom::Loopback } else { AllowFrom::Anyone }),
+            refused: Mutex::new(None),
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
@@ -294,6 +301,9 @@ struct Entry {
     /// The listener is bound to every address, so each connection has to be asked for its own.
     wildcard: bool,
     dialect: Arc<dyn Dialect>,
+    allow: AllowFrom,
+    /// The peer that was refused last, so that one that tries again and again is logged once.
+    refused: Mutex<Option<std::net::IpAddr>>,
     /// Nothing is accepted for now: there are too many connections, or too few descriptors.
     paused: AtomicBool,
 }
@@ -481,16 +491,21 @@ impl Entry {
     fn accept_from(&self, listener: &Listener) -> io::Result<Option<Connection>> {
         let (socket, remote) = loop {
             match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(accepted) => break accepted,
+                Ok((socket, remote)) => {
+                    let remote = match remote.map(std::net::SocketAddr::try_from) {
+                        Some(Ok(address)) => Address::Tcp(address),
+                        _ => Address::Unix(None),
+                    };
+                    if self.allow.allows(&remote) {
+                        break (socket, remote);
+                    }
+                    self.refuse_peer(&remote);
+                }
                 Err(Errno::WOULDBLOCK) => return Ok(None),
                 // The peer was faster than we, or we were interrupted: the next one may be waiting.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(error) => return Err(error.into()),
             }
-        };
-        let remote = match remote.map(std::net::SocketAddr::try_from) {
-            Some(Ok(address)) => Address::Tcp(address),
-            _ => Address::Unix(None),
         };
         let local = if self.wildcard {
             match rustix::net::getsockname(&socket).map(std::net::SocketAddr::try_from) {
@@ -512,6 +527,15 @@ impl Entry {
             head_deadline: None,
             remote: link.remote,
         }))
+    }
+
+    fn refuse_peer(&self, peer: &Address) {
+        if let Address::Tcp(address) = peer {
+            let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(address.ip());
+            if last != Some(address.ip()) {
+                tracing::warn!(target: "wsgi", "connection from {} to {} refused: the address is not allowed here", address.ip(), self.local);
+            }
+        }
     }
 }
 

@@ -90,7 +90,9 @@ impl Worker {
         shared.slots.slot(index).visit(|slot, place| {
             let Some(connection) = place.as_deref_mut() else { return NEVER };
             self.scratch.drained = false;
+            // Nothing of one connection may ever reach another.
             self.scratch.input.clear();
+            self.scratch.output.clear();
             if !connection.input.is_empty() {
                 self.scratch.input.extend_from_slice(&connection.input);
                 connection.input = BytesMut::new();

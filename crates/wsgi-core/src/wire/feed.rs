@@ -201,7 +201,7 @@ struct Run {
 
 /// Drives a codec until the pieces end, the connection is over, or as many requests as `stop_after` are complete.
 #[track_caller]
-fn run<'a>(make: &impl Fn() -> Box<dyn Protocol>, pieces: &mut dyn Iterator<Item = &'a [u8]>, stop_after: usize) -> Run {
+fn run(make: &impl Fn() -> Box<dyn Protocol>, pieces: &mut dyn Iterator<Item = &[u8]>, stop_after: usize) -> Run {
     let mut codec = make();
     let (mut input, mut head, mut out) = (BytesMut::new(), RequestHead::default(), Vec::new());
     let mut requests: Vec<Request> = Vec::new();
@@ -245,7 +245,9 @@ fn run<'a>(make: &impl Fn() -> Box<dyn Protocol>, pieces: &mut dyn Iterator<Item
                 }
                 codec.start(&ResponseHead::plain(http::StatusCode::OK, 0), &date, &mut out);
                 match codec.finish(&mut out) {
-                    Next::Request => assert!(codec.idle() || !input.is_empty(), "the next request has not begun, but the codec is not idle"),
+                    Next::Request => {
+                        assert!(codec.idle() || !input.is_empty(), "the next request has not begun, but the codec is not idle")
+                    }
                     Next::Close(reason) => break End::Close(reason),
                 }
             }
@@ -316,7 +318,10 @@ mod tests {
                 input.clear();
             }
             head.clear();
-            head.set(super::super::Known::PathInfo, if self.fault == "counts polls" { self.polls } else { self.count as usize }.to_string().as_bytes());
+            head.set(
+                super::super::Known::PathInfo,
+                if self.fault == "counts polls" { self.polls } else { self.count as usize }.to_string().as_bytes(),
+            );
             self.reading = true;
             Ok(Event::Head)
         }

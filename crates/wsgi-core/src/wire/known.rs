@@ -284,7 +284,8 @@ const fn slot(name: &[u8]) -> usize {
         },
     };
     let lower = LOWER as u32;
-    let mixed = ((first | lower) ^ name.len() as u32).wrapping_mul(MULTIPLIERS[0]).wrapping_add((last | lower).wrapping_mul(MULTIPLIERS[1]));
+    let mixed =
+        ((first | lower) ^ name.len() as u32).wrapping_mul(MULTIPLIERS[0]).wrapping_add((last | lower).wrapping_mul(MULTIPLIERS[1]));
     (mixed >> (u32::BITS - SLOT_COUNT.ilog2())) as usize
 }
 

@@ -60,7 +60,8 @@ pub struct ReservedName(pub String);
 impl Application {
     /// An application around a callable. What kind of callable it is does not matter (clause 1).
     pub fn new(callable: Py<PyAny>) -> Application {
-        let options = Options { errors: standard_error(), unsized_body: UnsizedBody::default(), variables: Vec::new(), objects: Vec::new() };
+        let options =
+            Options { errors: standard_error(), unsized_body: UnsizedBody::default(), variables: Vec::new(), objects: Vec::new() };
         Application { callable: Arc::new(callable), options: Arc::new(options), identity: next_identity() }
     }
 

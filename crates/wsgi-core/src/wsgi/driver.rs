@@ -70,6 +70,9 @@ enum Then {
     Enough,
 }
 
+/// What could not be sent of a block, because it exceeds `Content-Length`.
+type Excess = u64;
+
 impl Call<'_> {
     /// Sends the application's answer, to its end.
     fn send(&self, answer: &Bound<'_, PyAny>) -> Result<(), Failure> {
@@ -102,17 +105,25 @@ impl Call<'_> {
     /// The only block of a list or tuple: its length is that of the body (clause 69), and all goes out at once.
     fn send_only(&self, py: Python<'_>, item: &Bound<'_, PyAny>) -> Result<(), Failure> {
         let block = block(0, item)?;
-        let send = |desk: &mut Desk<State>| {
+        let send = |desk: &mut Desk<State>| -> Result<Excess, Failure> {
             let (exchange, reply) = ready(desk)?;
+            let before = reply.excess;
             if !reply.wrote {
                 reply.derive_length(block.len() as u64);
             }
             if !block.is_empty() {
                 reply.send(exchange, block)?;
             }
-            complete(exchange, reply)
+            complete(exchange, reply)?;
+            Ok(reply.excess - before)
         };
-        if block.len() < LARGE_BYTES { self.session.with(py, send) } else { self.session.detached(py, |lent| send(&mut lent.lock())) }
+        let excess = if block.len() < LARGE_BYTES {
+            self.session.with(py, send)?
+        } else {
+            self.session.detached(py, |lent| send(&mut lent.lock()))?
+        };
+        self.log_excess(py, excess);
+        Ok(())
     }
 
     /// The blocks of a list or tuple. To ask for the next runs no code of the application, so that nothing is delayed by queueing several
@@ -162,13 +173,15 @@ impl Call<'_> {
 
     /// Queues a block, and sends it if told to.
     fn push(&self, py: Python<'_>, block: &[u8], flush: bool) -> Result<Then, Failure> {
-        let push = |desk: &mut Desk<State>| {
+        let push = |desk: &mut Desk<State>| -> Result<(Then, Excess), Failure> {
             // Clause 65: also an empty block comes too early.
             let (exchange, reply) = ready(desk)?;
             if block.is_empty() {
-                return Ok(Then::More);
+                return Ok((Then::More, 0));
             }
+            let before = reply.excess;
             reply.send(exchange, block)?;
+            let excess = reply.excess - before;
             let then = if reply.satisfied() {
                 reply.finish(exchange);
                 Then::Enough
@@ -178,13 +191,28 @@ impl Call<'_> {
             if flush {
                 reply.flush(exchange)?;
             }
-            Ok(then)
+            Ok((then, excess))
         };
-        if block.is_empty() || !flush && block.len() < LARGE_BYTES {
-            self.session.with(py, push)
+        let (then, excess) = if block.is_empty() || !flush && block.len() < LARGE_BYTES {
+            self.session.with(py, push)?
         } else {
-            self.session.detached(py, |lent| push(&mut lent.lock()))
+            self.session.detached(py, |lent| push(&mut lent.lock()))?
+        };
+        self.log_excess(py, excess);
+        Ok(then)
+    }
+
+    /// Clause 66. Once for a request, since nothing is asked for after it.
+    fn log_excess(&self, py: Python<'_>, excess: Excess) {
+        if excess > 0 {
+            let request = self.request(py);
+            tracing::warn!(target: "wsgi", request, "application sent {excess} bytes more than its Content-Length says; they were cut off");
         }
+    }
+
+    /// What is asked for, for a log.
+    fn request(&self, py: Python<'_>) -> String {
+        self.session.with(py, |desk| desk.parts().0.map(|exchange| describe(exchange.head())).unwrap_or_default())
     }
 
     /// Whether the reply needs no block at all any more: `Content-Length: 0`, the exception of clause 58, or all was written.
@@ -216,29 +244,25 @@ impl Call<'_> {
     /// Says what went wrong, to the log and to the client as far as it can still be told.
     fn fail(&self, py: Python<'_>, failure: Failure) {
         let what = self.session.with(py, |desk| {
-            let (exchange, State { reply, body }) = desk.parts();
-            What {
-                request: exchange.map(|exchange| describe(exchange.head())).unwrap_or_default(),
-                gone: reply.gone.clone(),
-                sent: reply.sent(),
-                body: body.broken().map(|broken| broken.status),
-            }
+            let State { reply, body } = &desk.state;
+            What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().map(|broken| broken.status) }
         });
+        let request = self.request(py);
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
-            Failure::Gone => what.log_gone(),
+            Failure::Gone => what.log_gone(&request),
             // What a read or a write has raised and the application did not handle is not the application's fault.
-            Failure::Raised(error) if what.gone.is_some() && error.is_instance_of::<PyOSError>(py) => what.log_gone(),
+            Failure::Raised(error) if what.gone.is_some() && error.is_instance_of::<PyOSError>(py) => what.log_gone(&request),
             Failure::Raised(error) if what.body.is_some() && error.is_instance_of::<PyOSError>(py) => {
-                tracing::debug!(target: "wsgi", request = what.request, "request body could not be read: {error}");
+                tracing::debug!(target: "wsgi", request, "request body could not be read: {error}");
                 status = what.body.unwrap_or(status);
             }
             Failure::Raised(error) => {
-                self.errors.report(py, &format!("exception in application: {}\n{}", what.request, traceback(py, &error)));
+                self.errors.report(py, &format!("exception in application: {}\n{}", request, traceback(py, &error)));
             }
-            Failure::Broke(text) => self.errors.report(py, &format!("error in application: {}\n{text}\n", what.request)),
+            Failure::Broke(text) => self.errors.report(py, &format!("error in application: {}\n{text}\n", request)),
             Failure::Short { declared, sent } => {
-                tracing::warn!(target: "wsgi", request = what.request, "application sent {sent} bytes, its Content-Length says {declared}");
+                tracing::warn!(target: "wsgi", request, "application sent {sent} bytes, its Content-Length says {declared}");
             }
         }
         self.session.with(py, |desk| {
@@ -300,10 +324,6 @@ fn complete(exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failur
         return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
     }
     reply.finish(exchange);
-    if reply.excess > 0 {
-        let request = describe(exchange.head());
-        tracing::warn!(target: "wsgi", request, "application sent {} bytes more than its Content-Length says; they were cut off", reply.excess);
-    }
     Ok(())
 }
 
@@ -317,7 +337,6 @@ fn block<'a>(position: usize, item: &'a Bound<'_, PyAny>) -> Result<&'a [u8], Fa
 
 /// What a failure is logged with.
 struct What {
-    request: String,
     gone: Option<String>,
     sent: u64,
     /// The request's body broke off; what to answer.
@@ -325,9 +344,9 @@ struct What {
 }
 
 impl What {
-    fn log_gone(&self) {
+    fn log_gone(&self, request: &str) {
         let why = self.gone.as_deref().unwrap_or("its request is over");
-        tracing::debug!(target: "wsgi", request = self.request, "client is gone after {} bytes of the body: {why}", self.sent);
+        tracing::debug!(target: "wsgi", request, "client is gone after {} bytes of the body: {why}", self.sent);
     }
 }
 

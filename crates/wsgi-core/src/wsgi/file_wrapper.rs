@@ -12,10 +12,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
-use pyo3::intern;
 
 /// `environ["wsgi.file_wrapper"]`, the class itself: `file_wrapper(filelike, block_size=8192)`.
 #[pyclass(frozen, module = "wsgi", name = "FileWrapper")]

@@ -296,7 +296,9 @@ impl Pieces {
             return Ok(PyBytes::new(py, &self.first));
         }
         PyBytes::new_with(py, self.len, |mut out| {
-            for piece in std::iter::once(&self.first[..]).chain(self.others.iter().map(|piece| &piece[..])).chain(std::iter::once(&self.tail[..])) {
+            for piece in
+                std::iter::once(&self.first[..]).chain(self.others.iter().map(|piece| &piece[..])).chain(std::iter::once(&self.tail[..]))
+            {
                 let (here, rest) = out.split_at_mut(piece.len());
                 here.copy_from_slice(piece);
                 out = rest;

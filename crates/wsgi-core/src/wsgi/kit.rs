@@ -160,6 +160,7 @@ fn count<T>(_: Python<'_>, object: &Py<T>) -> usize {
 }
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "boxes move between the list and the stack, kits do not")]
     static KITS: RefCell<Vec<Box<Kit>>> = const { RefCell::new(Vec::new()) };
 }
 

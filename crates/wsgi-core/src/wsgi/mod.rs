@@ -18,8 +18,7 @@
 //! ```
 //!
 //! **In scope:** everything that PEP 3333 asks of a server and that is not framing, and what frameworks expect besides: `wsgi.file_wrapper`,
-//! `wsgi.early_hints`, `wsgi.input_terminated`, `waitress.client_disconnected`. **Out of scope:** protocols, sockets, threads; starting
-//! Python and importing the application.
+//! `wsgi.early_hints`, `wsgi.input_terminated`, `waitress.client_disconnected`. **Out of scope:** protocols, sockets, threads.
 //!
 //! # What an application finds in `environ`
 //!
@@ -49,7 +48,9 @@ mod early_hints;
 mod environ;
 mod errors;
 mod file_wrapper;
+mod import;
 mod input;
+mod interpreter;
 mod kit;
 mod lent;
 mod reply;
@@ -60,4 +61,6 @@ mod text;
 
 pub use application::{Application, ReservedName};
 pub use errors::ErrorSink;
+pub use import::ImportError;
+pub use interpreter::{Home, Interpreter, InterpreterBuilder, StartError};
 pub use spool::UnsizedBody;

@@ -107,8 +107,10 @@ impl Reply {
 
     /// Whether a `Content-Length` may be derived from a body of `length` bytes (clause 69, RFC 9110, 8.6).
     fn derivable(&self, length: u64) -> bool {
+        let known = self.committed() || self.head.content_length().is_some();
         // The answer to a HEAD request may be empty because the application knows that nobody would see the body.
-        !self.committed() && self.head.content_length().is_none() && !self.head.bodiless() && !(self.for_head && length == 0)
+        let silent = self.head.bodiless() || self.for_head && length == 0;
+        !known && !silent
     }
 
     /// How many bytes are still owed, where that is known.

@@ -23,7 +23,8 @@ pub(super) struct StartResponse {
 
 #[pymethods]
 impl StartResponse {
-    #[pyo3(signature = (status, headers, exc_info = None))]
+    /// By position only (clause 5): an application that used names would fail with servers that chose others.
+    #[pyo3(signature = (status, headers, exc_info = None, /))]
     fn start_response(
         &self,
         py: Python<'_>,
@@ -45,6 +46,9 @@ impl StartResponse {
                 return Err(PyAssertionError::new_err("start_response() called again without exc_info"));
             }
         };
+        if let Some(other) = exc_info.filter(|given| !is_triple(given)) {
+            return Err(bad_exc_info(&show(other)));
+        }
         fill(&mut head, status, headers)?;
         session.with(py, |desk| desk.state.reply.set(head));
         Ok(self.write.clone_ref(py))
@@ -53,7 +57,7 @@ impl StartResponse {
 
 /// Clause 60: the exception that the application was handling goes on, with its own traceback.
 fn raise_again(exc_info: &Bound<'_, PyAny>) -> PyErr {
-    let parts = exc_info.cast::<PyTuple>().ok().filter(|tuple| tuple.len() == 3);
+    let parts = exc_info.cast::<PyTuple>().ok().filter(|_| is_triple(exc_info));
     let Some(value) = parts.and_then(|parts| parts.get_item(1).ok()?.cast_into::<PyBaseException>().ok()) else {
         return bad_exc_info(&show(exc_info));
     };
@@ -64,6 +68,11 @@ fn raise_again(exc_info: &Bound<'_, PyAny>) -> PyErr {
         error.set_traceback(py, traceback);
     }
     error
+}
+
+/// Whether this has the shape of what `sys.exc_info()` gives; that of no exception, three times `None`, has it too.
+fn is_triple(exc_info: &Bound<'_, PyAny>) -> bool {
+    exc_info.cast::<PyTuple>().is_ok_and(|tuple| tuple.len() == 3)
 }
 
 fn bad_exc_info(got: &str) -> PyErr {

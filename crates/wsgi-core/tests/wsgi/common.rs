@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
@@ -50,10 +51,13 @@ impl App {
 
     /// An expression over the module's globals.
     pub(crate) fn wrapped(source: &str, expression: &str) -> App {
-        Python::initialize();
+        start_python();
         let log = Log::default();
         let callable = Python::attach(|py| {
-            let module = PyModule::from_code(py, &CString::new(source).unwrap(), c"application.py", c"application")
+            // Python keeps modules by their names, and tests run at the same time.
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let name = CString::new(format!("application_{}", NUMBER.fetch_add(1, Ordering::Relaxed))).unwrap();
+            let module = PyModule::from_code(py, &CString::new(source).unwrap(), c"application.py", &name)
                 .unwrap_or_else(|error| panic!("{}", text_of(py, &error)));
             module.setattr("note", Py::new(py, Note(log.clone())).unwrap()).unwrap();
             py.eval(&CString::new(expression).unwrap(), Some(&module.dict()), None).unwrap().unbind()
@@ -112,6 +116,24 @@ impl App {
         };
         Request { app: self, recorder }
     }
+}
+
+/// Starts Python on a thread that does not end: `threading` takes the thread that imports it first for the main one, and the identifier of a
+/// thread that ended goes to another.
+pub(crate) fn start_python() {
+    static STARTED: OnceLock<()> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        let (started, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            Python::initialize();
+            Python::attach(|py| py.import("threading").map(drop)).unwrap();
+            started.send(()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+        wait.recv().unwrap();
+    });
 }
 
 fn text_of(py: Python<'_>, error: &PyErr) -> String {
@@ -184,10 +206,13 @@ impl Request<'_> {
         let Request { app, mut recorder } = self;
         app.log.lock().unwrap().clear();
         app.errors.lock().unwrap().clear();
-        app.application.handle(&mut recorder);
+        let lines = Lines::default();
+        let logged = lines.0.clone();
+        tracing::subscriber::with_default(lines, || app.application.handle(&mut recorder));
         let events = std::mem::take(&mut *app.log.lock().unwrap());
         let errors = std::mem::take(&mut *app.errors.lock().unwrap());
-        Answer { events, errors, recorder }
+        let logged = std::mem::take(&mut *logged.lock().unwrap());
+        Answer { events, errors, logged, recorder }
     }
 }
 
@@ -195,7 +220,10 @@ impl Request<'_> {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) events: Vec<String>,
+    /// What went to `wsgi.errors`.
     pub(crate) errors: String,
+    /// What the operator's log says, a line for each event: its level and its text.
+    pub(crate) logged: Vec<String>,
     pub(crate) recorder: Recorder,
 }
 
@@ -362,4 +390,40 @@ impl Exchange for Recorder {
     fn multiprocess(&self) -> bool {
         self.threads.1
     }
+}
+
+/// A `tracing` subscriber that keeps what is logged.
+#[derive(Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Message(String);
+        impl tracing::field::Visit for Message {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = format!("{value:?}");
+                }
+            }
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        self.0.lock().unwrap().push(format!("{} {}", event.metadata().level(), message.0));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }

@@ -1,0 +1,124 @@
+//! Sockets at the addresses that were asked for, or a sentence about what is in the way.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::ToSocketAddrs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use wsgi_core::server::{ListenAddress, Listener};
+use wsgi_core::wire::Address;
+
+use crate::options::{DEFAULT_ADDRESS, Settings};
+use crate::port_owner;
+
+/// Binds every address.
+///
+/// # Errors
+/// What is in the way of the first that cannot be had, and what can be done.
+pub(crate) fn bind(settings: &Settings) -> Result<Vec<Listener>, String> {
+    let default: Vec<ListenAddress> = DEFAULT_ADDRESS.parse().into_iter().collect();
+    let addresses = if settings.http.is_empty() { &default } else { &settings.http };
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let cannot = |reason: String| format!("cannot listen on {address}: {reason}");
+        let listener = Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, &error)))?;
+        if let Some(mode) = settings.socket_mode {
+            listener.unix_mode(mode).map_err(|error| cannot(format!("cannot change the socket's permissions: {error}")))?;
+        }
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// The address as one writes it into a browser.
+pub(crate) fn url(listener: &Listener) -> String {
+    match listener.local_address() {
+        Address::Tcp(address) => format!("http://{address}/"),
+        Address::Unix(Some(path)) => format!("unix:{}", path.display()),
+        Address::Unix(None) => "a Unix socket that was inherited".to_owned(),
+    }
+}
+
+fn explain(address: &ListenAddress, error: &io::Error) -> String {
+    match (address, error.kind()) {
+        (ListenAddress::Tcp(host, port), ErrorKind::AddrInUse) => {
+            let addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs().into_iter().flatten().collect();
+            match addresses.iter().find_map(|address| port_owner::of(*address)) {
+                Some(owner) => format!("the port is in use by {owner}: end it, or choose another port with --http"),
+                None => "the port is in use by another program: end it, or choose another port with --http".to_owned(),
+            }
+        }
+        (ListenAddress::Tcp(_, port @ ..1024), ErrorKind::PermissionDenied) => {
+            format!("port {port} is reserved for root: choose one from 1024 on, or give the program the capability CAP_NET_BIND_SERVICE")
+        }
+        (ListenAddress::Tcp(host, _), ErrorKind::AddrNotAvailable) => format!("this machine does not have the address {host}"),
+        (ListenAddress::Unix(path), ErrorKind::AddrInUse) => unix_in_use(path),
+        (ListenAddress::Unix(path), ErrorKind::NotFound) => format!("the directory {:?} does not exist", folder(path)),
+        (ListenAddress::Unix(path), ErrorKind::PermissionDenied) => format!("no permission to make a socket in {:?}", folder(path)),
+        _ => error.to_string(),
+    }
+}
+
+fn unix_in_use(path: &Path) -> String {
+    match fs::symlink_metadata(path) {
+        Ok(file) if !file.file_type().is_socket() => "there is a file that is not a socket: remove it, or choose another path".to_owned(),
+        _ => "another program listens there: end it, or choose another path".to_owned(),
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::command_line;
+
+    fn bound(arguments: &[&str]) -> Result<Vec<Listener>, String> {
+        bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap())
+    }
+
+    #[test]
+    fn a_port_that_is_taken_names_who_has_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sentence = bound(&[&format!("--http={address}")]).unwrap_err();
+        let owner = format!("(process {})", std::process::id());
+        assert!(sentence.starts_with(&format!("cannot listen on {address}: the port is in use by ")), "{sentence}");
+        assert!(sentence.contains(&owner) && sentence.ends_with(": end it, or choose another port with --http"), "{sentence}");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_had_is_told() {
+        let folder = std::env::temp_dir().join(format!("serve-listening-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        fs::write(folder.join("file"), "").unwrap();
+        let first = bound(&["--http", &at("a.sock"), "--chmod-socket=600"]).unwrap();
+        assert_eq!(url(&first[0]), format!("unix:{}", at("a.sock")));
+        for (name, reason) in [
+            ("a.sock", "another program listens there: end it, or choose another path".to_owned()),
+            ("file", "there is a file that is not a socket: remove it, or choose another path".to_owned()),
+            ("none/a.sock", format!("the directory {:?} does not exist", at("none"))),
+        ] {
+            assert_eq!(bound(&["--http", &at(name)]).unwrap_err(), format!("cannot listen on {}: {reason}", at(name)));
+        }
+        drop(first);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_descriptor_that_is_none_and_a_foreign_address_are_told() {
+        assert!(
+            bound(&["--http=fd://999"]).unwrap_err().starts_with("cannot listen on fd://999: descriptor 999 is not a listening socket")
+        );
+        assert_eq!(
+            bound(&["--http=192.0.2.1:80"]).unwrap_err(),
+            "cannot listen on 192.0.2.1:80: this machine does not have the address 192.0.2.1"
+        );
+    }
+}
