@@ -3,6 +3,7 @@
 One process serves every request of a test, from several threads, so that one request can open a gate at which another waits.
 """
 
+import os
 import threading
 import wsgiref.util
 import zlib
@@ -57,6 +58,7 @@ def environ_(environ, start_response):
     seen = {key: value for key, value in environ.items() if isinstance(value, str)}
     seen["url"] = wsgiref.util.request_uri(environ)
     seen["base"] = wsgiref.util.application_uri(environ)
+    seen["pid"] = os.getpid()
     return values(start_response, seen)
 
 

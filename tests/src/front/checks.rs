@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 
-use super::relay::Relay;
+use super::site::{HOST, Place, Setup, Site, can_start, on_site};
 use super::table::{Chunked, Pair, Protocol};
-use super::upstream::{Address, Place, Upstream};
-use super::{Folder, HOST, Site, on_site};
 use crate::column::{Body, Broken, Conversation, End, Request, Seen};
 
 /// Runs every check through a pair, over a Unix socket and over TCP; a panic that names each check that failed, and how.
 pub fn run(pair: &Pair) {
-    if !pair.front.installed() {
+    if !can_start(pair) {
         return;
     }
     let mut failures = Vec::new();
     for place in [Place::Unix, Place::Tcp] {
-        let site = Site::start(pair, place);
+        let site = Setup::of(pair).at(place).start();
         for &(name, check) in CHECKS {
             let outcome = catch_unwind(AssertUnwindSafe(|| check(&Checked { pair, place, site: &site })));
             if let Err(panic) = outcome {
@@ -278,7 +275,8 @@ fn client_as_the_application_sees_it(on: &Checked) {
     } else {
         assert_eq!(seen["REMOTE_ADDR"], from.ip().to_string());
         assert_eq!(seen["REMOTE_PORT"], from.port().to_string());
-        assert_eq!(seen["SERVER_PORT"], on.site.address().port().to_string());
+        let port = if on.pair.expect.port_of_host { "80".to_owned() } else { on.site.address().port().to_string() };
+        assert_eq!(seen["SERVER_PORT"], port);
     }
     assert_eq!(&seen["HTTP_HOST"], HOST);
     assert_eq!(&seen["SERVER_PROTOCOL"], "HTTP/1.1");
@@ -288,14 +286,7 @@ fn scheme_as_the_application_sees_it(on: &Checked) {
     let seen = on.environ(Request::get("/environ"));
     assert_eq!(&seen["wsgi.url_scheme"], "http");
     assert_ne!(&seen["HTTPS"], "on");
-    let over_tls = Command::new("curl")
-        .args(["--silent", "--show-error", "--insecure", "--max-time", "20", "--http1.1", "--connect-to"])
-        .arg(format!("{HOST}:443:{}", on.site.tls_address()))
-        .arg(format!("https://{HOST}/environ"))
-        .output()
-        .expect("curl");
-    assert!(over_tls.status.success(), "{}", String::from_utf8_lossy(&over_tls.stderr));
-    let seen = lines(&String::from_utf8_lossy(&over_tls.stdout));
+    let seen = lines(&on.site.curl("/environ", &["--http1.1"]));
     if on.pair.protocol == Protocol::Http {
         assert_eq!(&seen["HTTP_X_FORWARDED_PROTO"], "https");
     } else {
@@ -332,26 +323,20 @@ fn forged_headers(on: &Checked) {
 
 /// How many connections the server sees for requests that follow one another.
 fn connections_to_the_server(pair: &Pair) {
-    let folder = Folder::new();
-    let address = folder.address(Place::Tcp, "");
-    let upstream = Upstream::fixture(pair.protocol, address.clone(), &folder);
-    let Address::Tcp(target) = address else { unreachable!("asked for TCP") };
-    let relay = Relay::to(target);
-    let site = Site::before(pair, &[Address::Tcp(relay.address)], folder);
+    let site = Setup::of(pair).relayed().start();
     assert_eq!(site.ask(Request::get("/")).code(), 200);
-    let before = relay.connections();
+    let before = site.connections();
     for _ in 0..ROUNDS {
         // Each client has a connection of its own to the web server.
         assert_eq!(site.ask(Request::get("/environ")).code(), 200);
         assert_eq!(site.ask(Request::post("/upload", "body")).code(), 200);
     }
-    let made = relay.connections() - before;
+    let made = site.connections() - before;
     if pair.expect.keeps_connections {
         assert!(made <= ROUNDS / 2, "{made} connections for {} requests", 2 * ROUNDS);
     } else {
         assert_eq!(made, 2 * ROUNDS, "a connection for each request was expected");
     }
-    drop(upstream);
 }
 
 const ROUNDS: usize = 10;

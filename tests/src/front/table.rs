@@ -3,8 +3,8 @@
 //! [`Expect::USUAL`] is what should be so everywhere. Where a pair says otherwise, the comment beside it says why: each is a trait of that web
 //! server at the version that Debian 12 packages, not of the server behind it.
 
-use super::WebServer;
-use super::WebServer::{Apache, Caddy, HaProxy, Lighttpd, Nginx};
+use super::web_server::WebServer;
+use super::web_server::WebServer::{Apache, Caddy, HaProxy, Lighttpd, Nginx};
 
 /// What is spoken between the web server and the server behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Expect {
     pub percent: &'static str,
     /// `PATH_INFO` of `/environ//a/./b`.
     pub dots: &'static str,
+    /// Whether `SERVER_PORT` is the port of the `Host` field, and not the port of the connection.
+    pub port_of_host: bool,
     /// What becomes of an upload whose length the client does not say.
     pub chunked: Chunked,
     /// How many connections the server behind sees for requests that follow one another.
@@ -89,6 +91,7 @@ impl Expect {
         slash: "/environ/a/b c",
         percent: "/environ/a%2Fb",
         dots: "/environ//a/./b",
+        port_of_host: false,
         chunked: Chunked::Gathered,
         keeps_connections: false,
         truncation_over_unix: true,

@@ -1,0 +1,1 @@
+//! What a Django site is asked through a web server.
