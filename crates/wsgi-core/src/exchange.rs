@@ -46,6 +46,13 @@ pub trait Exchange: Send {
     /// Gives up a reply that was started: the peer sees that it is not whole. Nothing can follow.
     fn abort(&mut self);
 
+    /// Queues text for the log of errors of whoever sent the request, where the protocol carries one and the operator wants it there. False
+    /// where it has to go elsewhere. Never blocks.
+    fn log(&mut self, text: &[u8]) -> bool {
+        let _ = text;
+        false
+    }
+
     /// The next bytes of the request's body, at most `max` of them (at least one, if `max` is 0 nothing is read); empty at its end, again and
     /// again. May block until the peer sends some, or until a deadline.
     ///

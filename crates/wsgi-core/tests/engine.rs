@@ -1,7 +1,7 @@
 //! The engine over real sockets, with a protocol of its own that is small enough to see through.
 //!
 //! A request is a line `PATH LENGTH`, then LENGTH bytes. A reply is a line `CODE LENGTH`, then LENGTH bytes, or `CODE -`, then bytes until
-//! the end. `close` as a path ends the connection after the reply.
+//! the end. `close` as a path ends the connection after the reply. `!` after a request withdraws it, and `# TEXT` before a reply is for the log.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -246,11 +246,24 @@ fn a_file_is_sent_as_it_is() {
             exchange.finish();
         },
     );
-    for target in ["/raw", "/copied"] {
+    for target in ["/raw", "/copied", "/pieces"] {
         let mut peer = server.connect();
         peer.send(format!("{target} 0\n").as_bytes());
         assert_eq!(peer.line(), "200 2000000");
-        assert!(peer.take(2_000_000) == content[500_000..2_500_000]);
+        assert!(peer.body(target, 2_000_000) == content[500_000..2_500_000], "{target}");
+    }
+}
+
+#[test]
+fn large_blocks_go_out_piece_by_piece_where_the_protocol_bounds_them() {
+    let block: Vec<u8> = (0..5_000_000u32).map(|n| (n / 7) as u8).collect();
+    let sent = block.clone();
+    let server = Started::new(|server| server, move |exchange: &mut dyn Exchange| answer(exchange, &sent));
+    for target in ["/pieces", "/raw", "/copied"] {
+        let mut peer = server.connect();
+        peer.send(format!("{target} 0\n").as_bytes());
+        assert_eq!(peer.line(), "200 5000000");
+        assert!(peer.body(target, 5_000_000) == block, "{target}");
     }
 }
 
@@ -431,6 +444,47 @@ fn a_peer_that_left_is_noticed_without_writing() {
     wait_for(&began);
     drop(peer);
     wait_for(&saw);
+}
+
+#[test]
+fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
+    let (begun, began) = channel();
+    let begun = Mutex::new(begun);
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            if path(exchange) == "/wait" {
+                assert!(!exchange.disconnected());
+                begun.lock().unwrap().send(()).unwrap();
+                wait_until(|| exchange.disconnected());
+            }
+            answer(exchange, b"over");
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/wait 0\n");
+    wait_for(&began);
+    peer.send(b"!/next 0\n");
+    assert_eq!(peer.reply(), "200 over");
+    assert_eq!(peer.reply(), "200 over");
+}
+
+#[test]
+fn text_for_the_peers_log_is_queued_in_its_place() {
+    let server = Started::new(
+        |server| server,
+        |exchange: &mut dyn Exchange| {
+            assert!(exchange.log(b"early"));
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 2));
+            exchange.data(b"ok");
+            exchange.finish();
+            assert!(!exchange.log(b"late"));
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n");
+    assert_eq!(peer.line(), "# early");
+    assert_eq!(peer.reply(), "200 ok");
 }
 
 #[test]
@@ -638,6 +692,21 @@ impl Peer {
         bytes
     }
 
+    /// A body of so many bytes, after `/pieces` without what stands around its pieces.
+    fn body(&mut self, target: &str, count: usize) -> Vec<u8> {
+        if target != "/pieces" {
+            return self.take(count);
+        }
+        let mut body = Vec::new();
+        while body.len() < count {
+            let line = self.line();
+            let len = line.strip_prefix('<').expect("a piece").parse().unwrap();
+            body.extend(self.take(len));
+            assert_eq!(self.take(1), b">");
+        }
+        body
+    }
+
     /// The code and the body of a reply with a length.
     fn reply(&mut self) -> String {
         let line = self.line();
@@ -671,6 +740,8 @@ struct Lines {
     open_ended: bool,
     close: bool,
     no_raw: bool,
+    /// Bodies go out in pieces, each announced by a line.
+    pieces: bool,
 }
 
 impl Protocol for Lines {
@@ -687,6 +758,10 @@ impl Protocol for Lines {
             self.left -= piece.len() as u64;
             return Ok(Event::Body(piece));
         }
+        if input.starts_with(WITHDRAWN) {
+            // Of a request that is over.
+            let _ = input.split_to(WITHDRAWN.len());
+        }
         let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return Ok(Event::NeedInput) };
         let line = input.split_to(end + 1);
         let line = std::str::from_utf8(&line[..end]).map_err(|_| Error::malformed("not text"))?;
@@ -696,6 +771,7 @@ impl Protocol for Lines {
         self.ended = self.left == 0;
         self.close |= path == "/close";
         self.no_raw = path == "/copied";
+        self.pieces = path == "/pieces";
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
         head.set_body(if self.left == 0 { BodyLength::Empty } else { BodyLength::Known(self.left) });
@@ -715,11 +791,42 @@ impl Protocol for Lines {
     }
 
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(block);
+        if self.pieces {
+            for piece in block.chunks(MOST_IN_A_PIECE) {
+                assert!(self.raw(piece.len() as u64, out));
+                out.extend_from_slice(piece);
+                self.raw_end(out);
+            }
+        } else {
+            out.extend_from_slice(block);
+        }
     }
 
-    fn raw(&mut self, _: u64, _: &mut Vec<u8>) -> bool {
+    fn raw(&mut self, len: u64, out: &mut Vec<u8>) -> bool {
+        if self.pieces {
+            assert!(len <= self.raw_limit());
+            out.extend_from_slice(format!("<{len}\n").as_bytes());
+        }
         !self.no_raw
+    }
+
+    fn raw_limit(&self) -> u64 {
+        if self.pieces { MOST_IN_A_PIECE as u64 } else { u64::MAX }
+    }
+
+    fn raw_end(&mut self, out: &mut Vec<u8>) {
+        if self.pieces {
+            out.push(b'>');
+        }
+    }
+
+    fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&[b"# ", text, b"\n"].concat());
+        true
+    }
+
+    fn withdrawn(&self, input: &[u8]) -> bool {
+        input.starts_with(WITHDRAWN)
     }
 
     fn finish(&mut self, _: &mut Vec<u8>) -> Next {
@@ -746,5 +853,7 @@ impl Protocol for Lines {
     }
 }
 
+const WITHDRAWN: &[u8] = b"!";
+const MOST_IN_A_PIECE: usize = 50_000;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);

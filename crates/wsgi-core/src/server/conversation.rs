@@ -133,6 +133,23 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Looks, without waiting, whether the peer has said that it wants no reply any more. Before the body's end `poll` hears that.
+    fn withdrawn(&mut self) -> bool {
+        if !matches!(self.body, Body::Ended) || self.next.is_some() {
+            return false;
+        }
+        // What comes after the body is the next request, unless it is a word about this one, which is short.
+        if self.scratch.input.len() < WITHDRAWN_BYTES {
+            self.scratch.drained = match self.connection.socket.receive(&mut self.scratch.input) {
+                Ok(Received::Some { drained }) => drained,
+                Ok(Received::Nothing) => true,
+                // It shows again when the connection is read the next time.
+                Ok(Received::End) | Err(_) => false,
+            };
+        }
+        self.connection.protocol.withdrawn(&self.scratch.input)
+    }
+
     fn broken(&mut self, error: io::Error) {
         tracing::info!(target: "wsgi", remote = %self.connection.remote, "request body broke off: {error}");
         self.body = Body::Broken(Failure::of(&error));
@@ -262,26 +279,35 @@ impl Exchange for Conversation<'_> {
         }
         let Scratch { output, .. } = &mut *self.scratch;
         let Connection { protocol, socket, .. } = &mut *self.connection;
-        if block.len() < DIRECT_BYTES || !protocol.raw(block.len() as u64, output) {
-            protocol.data(block, output);
-            return;
-        }
-        // A large block goes out from where it lies; only what the system does not take now is copied.
-        match socket.send_both(output, block) {
-            Ok(sent) if sent >= output.len() => {
-                let rest = &block[sent - output.len()..];
-                output.clear();
-                output.extend_from_slice(rest);
-                protocol.raw_end(output);
+        let limit = usize::try_from(protocol.raw_limit()).unwrap_or(usize::MAX);
+        let (mut left, mut taken) = (block, true);
+        while !left.is_empty() {
+            let len = left.len().min(limit);
+            if !taken || len < DIRECT_BYTES || !protocol.raw(len as u64, output) {
+                protocol.data(left, output);
+                return;
             }
-            Ok(sent) => {
-                output.drain(..sent);
-                output.extend_from_slice(block);
-                protocol.raw_end(output);
+            // A large block goes out from where it lies; only what the system does not take now is copied.
+            let (piece, rest) = left.split_at(len);
+            left = rest;
+            match socket.send_both(output, piece) {
+                Ok(sent) if sent >= output.len() => {
+                    let unsent = &piece[sent - output.len()..];
+                    taken = unsent.is_empty();
+                    output.clear();
+                    output.extend_from_slice(unsent);
+                }
+                Ok(sent) => {
+                    taken = false;
+                    output.drain(..sent);
+                    output.extend_from_slice(piece);
+                }
+                Err(error) => {
+                    self.lost(error);
+                    return;
+                }
             }
-            Err(error) => {
-                self.lost(error);
-            }
+            protocol.raw_end(output);
         }
     }
 
@@ -296,6 +322,10 @@ impl Exchange for Conversation<'_> {
         if self.next.is_none() {
             self.next = Some(self.connection.protocol.abort(&mut self.scratch.output));
         }
+    }
+
+    fn log(&mut self, text: &[u8]) -> bool {
+        self.next.is_none() && self.gone.is_none() && self.connection.protocol.log(text, &mut self.scratch.output)
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
@@ -340,20 +370,26 @@ impl Exchange for Conversation<'_> {
         if !self.started || self.next.is_some() || range.is_empty() {
             return Ok(());
         }
-        if self.connection.protocol.raw(range.end - range.start, &mut self.scratch.output) {
+        let Range { mut start, end } = range;
+        let limit = self.connection.protocol.raw_limit();
+        while start < end {
+            let len = limit.min(end - start);
+            if !self.connection.protocol.raw(len, &mut self.scratch.output) {
+                break;
+            }
             self.flush()?;
-            self.send_range(file, range).map_err(|error| self.lost(error))?;
+            self.send_range(file, start..start + len).map_err(|error| self.lost(error))?;
             self.connection.protocol.raw_end(&mut self.scratch.output);
-            return Ok(());
+            start += len;
         }
-        exchange::copy_file(file, range, |block| {
+        exchange::copy_file(file, start..end, |block| {
             self.data(block);
             self.flush()
         })
     }
 
     fn disconnected(&mut self) -> bool {
-        self.gone.is_some() || self.connection.socket.is_gone()
+        self.gone.is_some() || self.connection.socket.is_gone() || self.withdrawn()
     }
 
     fn multithread(&self) -> bool {
@@ -393,4 +429,6 @@ const DIRECT_BYTES: usize = 16 * 1024;
 const SEND_FILE_BYTES: usize = 1 << 20;
 /// How much of a body that nobody read is thrown away to keep a connection.
 const DISCARD_BYTES: usize = 256 * 1024;
+/// From this many bytes behind the body on, nothing more is read to learn whether the request was withdrawn.
+const WITHDRAWN_BYTES: usize = 4 * 1024;
 const WAIT_STEP: Duration = Duration::from_millis(500);

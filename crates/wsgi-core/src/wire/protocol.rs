@@ -19,7 +19,9 @@ use super::{Error, HttpDate, Link, RequestHead, ResponseHead};
 /// `inform`, `start`, `data`, `finish` make the reply, in this order. `finish` (or `abort`) says what comes [`Next`]; after
 /// [`Next::Request`] the cycle begins again with whatever is left in `input`. A codec that is never driven out of this order never panics.
 ///
-/// **Who writes.** Bytes in `out` are the caller's to send, in order; a codec never looks at `out` again.
+/// **Who writes.** Bytes in `out` are the caller's to send, in order, and to take away from its front once they are sent; whatever is still in
+/// `out` at the next call is unsent as a whole. Between `raw` and `raw_end` the caller may put the announced bytes there. A codec that queued
+/// the last byte in `out` may still add to what it queued (FastCGI lengthens a record); it looks at nothing else there.
 pub trait Protocol: Send {
     /// Understands one thing in `input` and removes it from there.
     ///
@@ -61,9 +63,27 @@ pub trait Protocol: Send {
         false
     }
 
+    /// The most bytes that one [`raw`](Protocol::raw) can announce. More is announced and sent piece by piece.
+    fn raw_limit(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Queues what must follow the bytes that [`raw`](Protocol::raw) announced.
     fn raw_end(&mut self, out: &mut Vec<u8>) {
         let _ = out;
+    }
+
+    /// Queues text for the peer's log of errors, where the protocol carries one (`STDERR` of FastCGI) and the peer is to have it. False where
+    /// it is not, and the text has to go elsewhere. From a request's head on until `finish`, in any order with the rest.
+    fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        let _ = (text, out);
+        false
+    }
+
+    /// Whether `input`, which came after the request's body and which `poll` has not seen, says that nobody waits for the reply any more.
+    fn withdrawn(&self, input: &[u8]) -> bool {
+        let _ = input;
+        false
     }
 
     /// Queues the end of the reply and says what comes next. If the request's body was not read to its end, the answer is a close.

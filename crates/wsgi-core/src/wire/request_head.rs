@@ -121,6 +121,17 @@ impl RequestHead {
         }
     }
 
+    /// Makes one known variable a part of another's value, without copying it. What of the part is beyond that value does not count.
+    pub fn share(&mut self, name: Known, from: Known, part: Range<usize>) {
+        let whole = match self.index[from as usize] {
+            0 => 0..0,
+            at => self.variables[at as usize - 1].value.clone(),
+        };
+        let end = whole.start + part.end.min(whole.len()) as u32;
+        let start = end.min(whole.start + part.start.min(whole.len()) as u32);
+        self.place(name, start..end);
+    }
+
     /// Takes a variable of a protocol that carries CGI variables (uwsgi, FastCGI, SCGI). The last of several with one name counts.
     ///
     /// Left out are `HTTP_CONTENT_TYPE` and `HTTP_CONTENT_LENGTH`, which repeat `CONTENT_TYPE` and `CONTENT_LENGTH` (nginx sends both), and
@@ -345,7 +356,7 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&rest[..end], &rest[end..]))
 }
 
-fn hex(byte: u8) -> Option<u8> {
+pub(super) fn hex(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
 
@@ -440,8 +451,12 @@ mod tests {
         head.variable(b"QUERY_STRING", b"q");
         head.variable(b"X", b"2");
         head.variable(b"HTTP_CONTENT_LENGTH", b"9");
-        head.remove(Known::PathInfo);
-        head.remove(Known::PathInfo);
+        head.share(Known::RawUri, Known::PathInfo, 1..9);
+        head.share(Known::DocumentUri, Known::RequestUri, 0..1);
+        assert_eq!((head.get(Known::RawUri), head.get(Known::DocumentUri)), (Some(&b"a"[..]), Some(&b""[..])));
+        for name in [Known::RawUri, Known::DocumentUri, Known::PathInfo, Known::PathInfo] {
+            head.remove(name);
+        }
         let seen: Vec<_> = head.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
         assert_eq!(seen, [(b"X".to_vec(), b"2".to_vec()), (b"QUERY_STRING".to_vec(), b"q".to_vec())]);
         assert_eq!(head.get(Known::QueryString), Some(&b"q"[..]));

@@ -201,7 +201,7 @@ def application(environ, start_response):
     assert!(answer.errors.contains("in __iter__") && answer.has("close"));
 }
 
-// clauses: 81
+// clauses: 81, D19
 #[test]
 fn close_is_called_once_on_every_path() {
     for (blocks, fail) in [
