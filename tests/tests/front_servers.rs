@@ -1,5 +1,9 @@
 //! Real web servers in front of the real server, with the configurations of `examples/deploy/`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wsgi_tests::front::django::Project;
+use wsgi_tests::front::site::can_start;
 use wsgi_tests::front::{checks, table};
 
 macro_rules! pairs {
@@ -30,4 +34,16 @@ pairs! {
     haproxy_with_fastcgi: HAPROXY_FASTCGI,
     caddy_with_http: CADDY_HTTP,
     caddy_with_fastcgi: CADDY_FASTCGI,
+}
+
+#[test]
+fn django_behind_each_of_them() {
+    let Some(project) = Project::prepare() else { return };
+    let mut failures = Vec::new();
+    for pair in table::ALL.iter().filter(|pair| can_start(pair)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| project.behind(pair))) {
+            failures.push(format!("{:?} with {:?}: {}", pair.front, pair.protocol, checks::reason(&*panic)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

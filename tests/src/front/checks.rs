@@ -374,7 +374,7 @@ impl Checked<'_> {
 
 /// What the application said in lines of `NAME=value`. A name that is not among them reads as [`ABSENT`].
 #[derive(Debug)]
-struct Values(BTreeMap<String, String>);
+pub(super) struct Values(BTreeMap<String, String>);
 
 const ABSENT: &str = "(absent)";
 
@@ -391,7 +391,8 @@ fn values(seen: &Seen) -> Values {
     lines(&seen.text())
 }
 
-fn lines(text: &str) -> Values {
+/// Reads such lines.
+pub(super) fn lines(text: &str) -> Values {
     Values(text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
@@ -416,6 +417,7 @@ fn read(client: &mut dyn Conversation, length: usize) -> String {
     String::from_utf8(text).expect("text")
 }
 
-fn reason(panic: &(dyn std::any::Any + Send)) -> &str {
+/// What a panic said.
+pub fn reason(panic: &(dyn std::any::Any + Send)) -> &str {
     panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
 }

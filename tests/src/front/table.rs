@@ -144,3 +144,23 @@ pub const HAPROXY_FASTCGI: Pair =
 pub const CADDY_HTTP: Pair = pair(Caddy, Protocol::Http, "caddy/reverse_proxy.Caddyfile", Expect { keeps_connections: true, truncation_over_unix: false, truncation_over_tcp: false, ..Expect::USUAL });
 /// Caddy, `reverse_proxy` with `transport fastcgi`
 pub const CADDY_FASTCGI: Pair = pair(Caddy, Protocol::FastCgi, "caddy/fastcgi.Caddyfile", Expect { ..Expect::USUAL });
+
+/// All of them.
+pub const ALL: &[Pair] = &[
+    NGINX_HTTP,
+    NGINX_UWSGI,
+    NGINX_FASTCGI,
+    NGINX_SCGI,
+    APACHE_HTTP,
+    APACHE_UWSGI,
+    APACHE_FASTCGI,
+    APACHE_SCGI,
+    LIGHTTPD_HTTP,
+    LIGHTTPD_UWSGI,
+    LIGHTTPD_FASTCGI,
+    LIGHTTPD_SCGI,
+    HAPROXY_HTTP,
+    HAPROXY_FASTCGI,
+    CADDY_HTTP,
+    CADDY_FASTCGI,
+];
