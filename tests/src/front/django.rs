@@ -149,4 +149,3 @@ fn sites() -> PathBuf {
 }
 
 const PASSWORD: &str = "a long password";
-

@@ -165,7 +165,8 @@ fn nginx(file: &mut Example, at: &Values) -> Command {
     let folder = at.folder.display();
     // Root's nginx gives its work to another user, who could not make files here.
     let user = if as_root() { "user root root;" } else { "" };
-    let temporary: String = ["client_body", "proxy", "uwsgi", "fastcgi", "scgi"].map(|of| format!("{of}_temp_path {folder}/work/{of};\n")).concat();
+    let temporary: String =
+        ["client_body", "proxy", "uwsgi", "fastcgi", "scgi"].map(|of| format!("{of}_temp_path {folder}/work/{of};\n")).concat();
     let whole = at.write(
         "nginx.conf",
         &format!(
