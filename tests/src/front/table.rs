@@ -3,8 +3,8 @@
 //! [`Expect::USUAL`] is what should be so everywhere. Where a pair says otherwise, the comment beside it says why: each is a trait of that web
 //! server at the version that Debian 12 packages, not of the server behind it.
 
-use super::WebServer;
-use super::WebServer::{Apache, Caddy, HaProxy, Lighttpd, Nginx};
+use super::web_server::WebServer;
+use super::web_server::WebServer::{Apache, Caddy, HaProxy, Lighttpd, Nginx};
 
 /// What is spoken between the web server and the server behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,11 @@ pub struct Expect {
     pub percent: &'static str,
     /// `PATH_INFO` of `/environ//a/./b`.
     pub dots: &'static str,
-    /// What becomes of an upload whose length the client does not say.
-    pub chunked: Chunked,
+    /// Whether `SERVER_PORT` is the port of the `Host` field, and not the port of the connection.
+    pub port_of_host: bool,
+    /// Whether an upload whose length the client does not say gets through. The application sees its length, which the web server finds out
+    /// or, where it passes the upload on as it comes, our server.
+    pub unknown_length: bool,
     /// How many connections the server behind sees for requests that follow one another.
     pub keeps_connections: bool,
     /// Whether the client can tell that a reply of undeclared length broke off, over a Unix socket.
@@ -63,17 +66,6 @@ pub struct Expect {
     pub truncation_over_tcp: bool,
     /// Whether the client can tell that a reply of declared length broke off.
     pub truncation_of_declared: bool,
-}
-
-/// What becomes of an upload whose length the client does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunked {
-    /// The web server gathers it and passes it on with its length.
-    Gathered,
-    /// It is passed on as it comes, without a length.
-    Streamed,
-    /// The web server answers 411 itself.
-    LengthRequired,
 }
 
 impl Pair {
@@ -89,7 +81,8 @@ impl Expect {
         slash: "/environ/a/b c",
         percent: "/environ/a%2Fb",
         dots: "/environ//a/./b",
-        chunked: Chunked::Gathered,
+        port_of_host: false,
+        unknown_length: true,
         keeps_connections: false,
         truncation_over_unix: true,
         truncation_over_tcp: true,
@@ -113,8 +106,7 @@ pub const NGINX_SCGI: Pair = pair(Nginx, Protocol::Scgi, "nginx/scgi_pass.conf",
 /// Apache, mod_proxy_http
 pub const APACHE_HTTP: Pair = pair(Apache, Protocol::Http, "apache/proxy_http.conf", Expect { keeps_connections: true, ..Expect::USUAL });
 /// Apache, mod_proxy_uwsgi
-pub const APACHE_UWSGI: Pair =
-    pair(Apache, Protocol::Uwsgi, "apache/proxy_uwsgi.conf", Expect { chunked: Chunked::LengthRequired, ..Expect::USUAL });
+pub const APACHE_UWSGI: Pair = pair(Apache, Protocol::Uwsgi, "apache/proxy_uwsgi.conf", Expect { unknown_length: false, ..Expect::USUAL });
 /// Apache, mod_proxy_fcgi
 pub const APACHE_FASTCGI: Pair =
     pair(Apache, Protocol::FastCgi, "apache/proxy_fcgi.conf", Expect { keeps_connections: true, ..Expect::USUAL });
@@ -142,3 +134,26 @@ pub const CADDY_HTTP: Pair = pair(
 );
 /// Caddy, `reverse_proxy` with `transport fastcgi`
 pub const CADDY_FASTCGI: Pair = pair(Caddy, Protocol::FastCgi, "caddy/fastcgi.Caddyfile", Expect { ..Expect::USUAL });
+
+/// nginx in front of two servers, of which any may be down. Not one of [`ALL`]: it has a test of its own.
+pub const NGINX_SEVERAL: Pair = pair(Nginx, Protocol::Http, "nginx/several_upstreams.conf", NGINX_HTTP.expect);
+
+/// All pairs of which everything is asked.
+pub const ALL: &[Pair] = &[
+    NGINX_HTTP,
+    NGINX_UWSGI,
+    NGINX_FASTCGI,
+    NGINX_SCGI,
+    APACHE_HTTP,
+    APACHE_UWSGI,
+    APACHE_FASTCGI,
+    APACHE_SCGI,
+    LIGHTTPD_HTTP,
+    LIGHTTPD_UWSGI,
+    LIGHTTPD_FASTCGI,
+    LIGHTTPD_SCGI,
+    HAPROXY_HTTP,
+    HAPROXY_FASTCGI,
+    CADDY_HTTP,
+    CADDY_FASTCGI,
+];
