@@ -5,16 +5,17 @@
 //!
 //! ```
 //! use bytes::BytesMut;
-//! use wsgi_uwsgi_proto::client::{self, Event, Reply, ReplyHead};
+//! use wsgi_core::wire::ResponseHead;
+//! use wsgi_uwsgi_proto::client::{self, Event, Reply};
 //!
 //! let mut packet = Vec::new();
 //! client::encode(client::WSGI, [("REQUEST_METHOD", "GET"), ("PATH_INFO", "/"), ("SERVER_PROTOCOL", "HTTP/1.1")], &mut packet)?;
 //! assert_eq!(packet[..4], [0, 62, 0, 0]);
 //!
-//! let (mut reply, mut head) = (Reply::new(), ReplyHead::default());
+//! let (mut reply, mut head) = (Reply::to(b"GET"), ResponseHead::default());
 //! let mut input = BytesMut::from("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nHello\n");
 //! assert_eq!(reply.poll(&mut input, &mut head)?, Event::Head);
-//! assert_eq!((head.code(), head.field(b"content-type")), (200, Some(&b"text/plain"[..])));
+//! assert_eq!((head.status_line(), head.content_length()), (&b"200 OK"[..], Some(6)));
 //! assert_eq!(reply.poll(&mut input, &mut head)?, Event::Body("Hello\n".into()));
 //! assert_eq!(reply.poll(&mut input, &mut head)?, Event::End);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -25,14 +26,13 @@
 //! **Out of scope:** connections, when to give up, and the other kinds of packet: caching, RPC, signals.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use wsgi_core::wire::{BodyLength, HeadError, RequestHead, ResponseHead};
+use wsgi_core::wire::{BodyLength, HeadError, Limits, RequestHead, ResponseHead};
 
 use crate::packet::{self, Header};
-use crate::request::{decimal, shown};
+use crate::request::shown;
 
 /// modifier1 of a request for a WSGI application. Other languages have their own: 5 is PSGI, 7 is Rack, 9 is CGI, 14 is PHP.
 pub const WSGI: u8 = packet::WSGI;
@@ -173,7 +173,7 @@ pub enum ReplyError {
 pub enum Event {
     /// Nothing yet: more bytes are needed.
     NeedInput,
-    /// The whole head, which is in the [`ReplyHead`] now.
+    /// The whole head, which is in the [`ResponseHead`] now.
     Head,
     /// A piece of the body; never empty.
     Body(Bytes),
@@ -189,7 +189,7 @@ pub enum Event {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Reply {
-    head_bytes: usize,
+    limits: Limits,
     head_only: bool,
     phase: Phase,
 }
@@ -208,27 +208,25 @@ enum Phase {
 }
 
 impl Reply {
-    /// The reply to a request that is not `HEAD`.
-    pub fn new() -> Reply {
-        Reply { head_bytes: 64 * 1024, head_only: false, phase: Phase::Head { line: 0, seen: 0 } }
-    }
-
     /// The reply to a request with this method: to `HEAD` it ends with its head, whatever length it declares.
     pub fn to(method: &[u8]) -> Reply {
-        Reply { head_only: method == b"HEAD", ..Reply::new() }
+        Reply { limits: Limits::default(), head_only: method == b"HEAD", phase: Phase::Head { line: 0, seen: 0 } }
     }
 
-    /// Sets how long the head may be; 65,536 bytes by default.
-    pub fn head_bytes(mut self, limit: usize) -> Reply {
-        self.head_bytes = limit;
+    /// Sets the bounds on the head and its fields. The body has none.
+    pub fn limits(mut self, limits: Limits) -> Reply {
+        self.limits = limits;
         self
     }
 
     /// Understands one thing in `input` and removes it from there. `head` is written by the call that gives [`Event::Head`].
     ///
+    /// Fields that belong to the connection with the server, such as `Connection`, are left out of it, and so is the `Status` of a reply in
+    /// the form of CGI. After [`Event::End`] the same is given again, and nothing is taken any more.
+    ///
     /// # Errors
-    /// What the server sent is no reply, or too long a head. The connection is of no more use.
-    pub fn poll(&mut self, input: &mut BytesMut, head: &mut ReplyHead) -> Result<Event, ReplyError> {
+    /// What the server sent is no reply, or has too long a head. The connection is of no more use.
+    pub fn poll(&mut self, input: &mut BytesMut, head: &mut ResponseHead) -> Result<Event, ReplyError> {
         match &mut self.phase {
             Phase::Head { .. } => self.head(input, head),
             Phase::Over => Ok(Event::End),
@@ -254,7 +252,7 @@ impl Reply {
     ///
     /// # Errors
     /// As for [`poll`](Self::poll), and [`ReplyError::Truncated`].
-    pub fn end(&mut self, input: &mut BytesMut, head: &mut ReplyHead) -> Result<Event, ReplyError> {
+    pub fn end(&mut self, input: &mut BytesMut, head: &mut ResponseHead) -> Result<Event, ReplyError> {
         match self.poll(input, head)? {
             Event::NeedInput => match self.phase {
                 Phase::Head { .. } => Err(ReplyError::Truncated("head")),
@@ -268,9 +266,9 @@ impl Reply {
         }
     }
 
-    fn head(&mut self, input: &mut BytesMut, head: &mut ReplyHead) -> Result<Event, ReplyError> {
+    fn head(&mut self, input: &mut BytesMut, head: &mut ResponseHead) -> Result<Event, ReplyError> {
         let Phase::Head { mut line, mut seen } = self.phase else { return Ok(Event::NeedInput) };
-        let limit = self.head_bytes;
+        let limit = self.limits.head_bytes;
         while let Some(end) = input[seen..].iter().position(|&byte| byte == b'\n').map(|at| seen + at) {
             seen = end + 1;
             if seen > limit {
@@ -279,13 +277,16 @@ impl Reply {
             let empty = matches!(&input[line..end], b"" | b"\r");
             line = seen;
             if empty {
-                head.parse(&input.split_to(seen))?;
+                let last = parse(&input.split_to(seen), self.limits.fields, head)?;
                 (line, seen) = (0, 0);
-                if head.code >= 200 {
-                    self.phase = self.body(head);
+                if last {
+                    self.phase = match head.content_length() {
+                        _ if self.head_only || head.bodiless() => Phase::Length(0),
+                        Some(length) => Phase::Length(length),
+                        None => Phase::UntilClose,
+                    };
                     return Ok(Event::Head);
                 }
-                // An informational reply says nothing that a gateway has to wait for (RFC 9110, 15.2).
             }
         }
         if input.len() > limit {
@@ -294,184 +295,102 @@ impl Reply {
         self.phase = Phase::Head { line, seen: input.len() };
         Ok(Event::NeedInput)
     }
-
-    fn body(&self, head: &ReplyHead) -> Phase {
-        match head.content_length {
-            _ if self.head_only || matches!(head.code, 204 | 304) => Phase::Length(0),
-            Some(length) => Phase::Length(length),
-            None => Phase::UntilClose,
-        }
-    }
 }
 
-impl Default for Reply {
-    fn default() -> Reply {
-        Reply::new()
-    }
-}
-
-/// The head of a reply, in memory that the next one reuses.
-#[derive(Clone, Default)]
-pub struct ReplyHead {
-    text: Vec<u8>,
-    code: u16,
-    reason: Range<usize>,
-    /// Name and value.
-    fields: Vec<(Range<usize>, Range<usize>)>,
-    content_length: Option<u64>,
-}
-
-impl ReplyHead {
-    /// The status code.
-    pub fn code(&self) -> u16 {
-        self.code
-    }
-
-    /// The reason that came with it, which may be empty.
-    pub fn reason(&self) -> &[u8] {
-        &self.text[self.reason.clone()]
-    }
-
-    /// Every field, in order, without the `Status` of a CGI reply.
-    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
-    }
-
-    /// The value of the first field with this name, in any case.
-    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
-        self.fields().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// The length of the body, where it is declared.
-    pub fn content_length(&self) -> Option<u64> {
-        self.content_length
-    }
-
-    /// The same head in the form in which an [`Exchange`](wsgi_core::Exchange) is answered. Fields that belong to the connection with the
-    /// server, such as `Connection`, are left out.
-    ///
-    /// # Errors
-    /// A status or a field that must not be sent on.
-    pub fn response(&self) -> Result<ResponseHead, HeadError> {
-        let reason = match self.reason() {
-            b"" => StatusCode::from_u16(self.code).ok().and_then(|code| code.canonical_reason()).unwrap_or("Unknown").as_bytes(),
-            reason => reason,
-        };
-        let mut head = ResponseHead::new(&[self.code.to_string().as_bytes(), b" ", reason].concat())?;
-        for (name, value) in self.fields() {
-            match head.field(name, value) {
-                Ok(()) | Err(HeadError::HopByHop) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(head)
-    }
-
-    /// Takes a whole head, up to and with its empty line.
-    fn parse(&mut self, text: &[u8]) -> Result<(), ReplyError> {
-        self.text.clear();
-        self.text.extend_from_slice(text);
-        self.fields.clear();
-        self.content_length = None;
-        let mut status = None;
-        let mut location = false;
-        let mut at = 0;
-        for line in text.split_inclusive(|&byte| byte == b'\n') {
-            let start = at;
-            at += line.len();
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.is_empty() {
-                break;
-            }
-            if start == 0 && line.starts_with(b"HTTP/") {
-                let version = version(line).ok_or_else(|| malformed("reply has the status line", line, "HTTP/1.1 and three digits"))?;
-                status = Some(self.status(&line[version..], version)?);
-                continue;
-            }
-            let colon = line.iter().position(|&byte| byte == b':').filter(|&colon| colon > 0 && line[..colon].iter().all(|&b| is_token(b)));
-            let colon =
-                colon.ok_or_else(|| malformed("reply has the line", line, if start == 0 { "a status or a field" } else { "a field" }))?;
-            let value = trim(line, colon + 1);
-            if line[value.clone()].iter().any(|&byte| byte < 0x20 && byte != b'\t' || byte == 0x7f) {
-                return Err(malformed("reply has the field", line, "no control characters"));
-            }
-            let (name, text) = (&line[..colon], &line[value.clone()]);
-            let range = start + value.start..start + value.end;
-            if name.eq_ignore_ascii_case(b"Status") {
-                // RFC 3875, 6.3.3. With a status line in front it is an ordinary field.
-                if status.is_none() {
-                    status = Some(self.status(text, range.start)?);
-                    continue;
-                }
-            } else if name.eq_ignore_ascii_case(b"Content-Length") {
-                let length = decimal(text).ok_or_else(|| malformed("reply has the field", line, "a decimal number"))?;
-                if self.content_length.replace(length).is_some() {
-                    return Err(ReplyError::Malformed("reply has more than one Content-Length".into()));
-                }
-            } else if name.eq_ignore_ascii_case(b"Transfer-Encoding") {
-                // Handed on, the chunks would be taken for content.
-                return Err(malformed("reply has the field", line, "a body without transfer coding, which uwsgi does not have"));
-            }
-            location |= name.eq_ignore_ascii_case(b"Location");
-            self.fields.push((start..start + colon, range));
-        }
-        if status.is_none() && self.fields.is_empty() {
-            return Err(ReplyError::Malformed("reply begins with an empty line, expected a status or a field".into()));
-        }
-        // RFC 3875, 6.2: a redirection without a status is 302, any other reply without one is 200.
-        (self.code, self.reason) = status.unwrap_or((if location { 302 } else { 200 }, 0..0));
-        if self.code == 101 {
-            return Err(ReplyError::Malformed("reply switches protocols, which was not asked for".into()));
-        }
-        Ok(())
-    }
-
-    /// The code, and where the reason is, from `404 Not Found` that begins at `start`.
-    fn status(&self, text: &[u8], start: usize) -> Result<(u16, Range<usize>), ReplyError> {
-        let error = || malformed("reply has the status", text, "three digits and a reason");
-        let (digits, rest) = text.split_at_checked(3).ok_or_else(error)?;
-        let code = decimal(digits).and_then(|code| u16::try_from(code).ok()).filter(|&code| code >= 100).ok_or_else(error)?;
-        let (b"" | [b' ', ..]) = rest else { return Err(error()) };
-        let reason = trim(text, 3);
-        if text[reason.clone()].iter().any(|&byte| byte < 0x20 || byte == 0x7f) {
-            return Err(error());
-        }
-        Ok((code, start + reason.start..start + reason.end))
-    }
-}
-
-impl std::fmt::Debug for ReplyHead {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        write!(f, "{} {} ", self.code, text(self.reason()))?;
-        f.debug_list().entries(self.fields().map(|(name, value)| (text(name), text(value)))).finish()
-    }
-}
-
-/// Where the code begins in a status line such as `HTTP/1.1 200 OK`.
-fn version(line: &[u8]) -> Option<usize> {
-    let [b'H', b'T', b'T', b'P', b'/', major, rest @ ..] = line else { return None };
-    let rest = match rest {
-        [b'.', minor, rest @ ..] if minor.is_ascii_digit() => rest,
-        rest => rest,
+/// Reads a head, up to and with its empty line. False if it is informational and another follows: such a one says nothing that a gateway has to
+/// wait for (RFC 9110, 15.2).
+fn parse(text: &[u8], most_fields: usize, head: &mut ResponseHead) -> Result<bool, ReplyError> {
+    let lines =
+        || text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).take_while(|line| !line.is_empty());
+    let first = lines().next().ok_or_else(|| malformed("reply begins with an empty line, expected a status or a field"))?;
+    let (status, fields_from) = if first.starts_with(b"HTTP/") {
+        (after_version(first).ok_or_else(|| about("reply has the status line", first, "expected HTTP/1.1 and a status"))?, 1)
+    } else {
+        (status_of_cgi(lines()), 0)
     };
-    let [b' ', code @ ..] = rest else { return None };
-    major.is_ascii_digit().then_some(line.len() - code.len())
+    let status = trim_end(status);
+    match status {
+        b"101" | [b'1', b'0', b'1', b' ', ..] => return Err(malformed("reply switches protocols, which was not asked for")),
+        [b'1', a, b] | [b'1', a, b, b' ', ..] if a.is_ascii_digit() && b.is_ascii_digit() => return Ok(false),
+        // The reason may be missing, and then it is the usual one.
+        [_, _, _] => {
+            let code =
+                StatusCode::from_bytes(status).map_err(|_| about("reply has the status", status, "expected three digits and a reason"))?;
+            head.reset(ResponseHead::of(code).status_line())
+        }
+        _ => head.reset(status),
+    }
+    .map_err(|error| about("reply has the status", status, &error.to_string()))?;
+    for (count, line) in lines().skip(fields_from).enumerate() {
+        if count == most_fields {
+            return Err(malformed(format!("reply head has more than {most_fields} fields")));
+        }
+        let (name, value) = field(line).ok_or_else(|| about("reply has the line", line, "expected a field"))?;
+        if name.eq_ignore_ascii_case(b"Status") && fields_from == 0 {
+            continue;
+        }
+        if name.eq_ignore_ascii_case(b"Transfer-Encoding") {
+            // Handed on, the chunks would be taken for content.
+            return Err(about("reply has the field", line, "expected a body without transfer coding"));
+        }
+        // A tab may stand within a value, and a space in its place (RFC 9110, 5.5).
+        let value: Cow<'_, [u8]> = match value.contains(&b'\t') {
+            true => value.iter().map(|&byte| if byte == b'\t' { b' ' } else { byte }).collect(),
+            false => value.into(),
+        };
+        match head.field(name, &value) {
+            Ok(()) | Err(HeadError::HopByHop) => {}
+            Err(error) => return Err(about("reply has the field", line, &error.to_string())),
+        }
+    }
+    Ok(true)
 }
 
-/// What is left of `line` from `start` on without white space around it.
-fn trim(line: &[u8], start: usize) -> Range<usize> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let end = line.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| (last + 1).max(start));
-    let start = line[start..end].iter().position(|byte| !is_space(byte)).map_or(end, |first| start + first);
-    start..end
+/// What comes behind the version in a status line such as `HTTP/1.1 200 OK`.
+fn after_version(line: &[u8]) -> Option<&[u8]> {
+    match line.strip_prefix(b"HTTP/")? {
+        [major, b' ', status @ ..] if major.is_ascii_digit() => Some(status),
+        [major, b'.', minor, b' ', status @ ..] if major.is_ascii_digit() && minor.is_ascii_digit() => Some(status),
+        _ => None,
+    }
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// The first `Status` field; without one, a redirection is 302, and any other reply is 200 (RFC 3875, 6.2 and 6.3.3).
+fn status_of_cgi<'a>(lines: impl Iterator<Item = &'a [u8]>) -> &'a [u8] {
+    let mut status: &[u8] = b"200 OK";
+    for (name, value) in lines.filter_map(field) {
+        if name.eq_ignore_ascii_case(b"Status") {
+            return value;
+        }
+        if name.eq_ignore_ascii_case(b"Location") {
+            status = b"302 Found";
+        }
+    }
+    status
 }
 
-fn malformed(what: &str, got: &[u8], expected: &str) -> ReplyError {
-    ReplyError::Malformed(format!("{what} \"{}\", expected {expected}", shown(got).escape_ascii()).into())
+/// Name and value of a field. Whether they are sound is for [`ResponseHead::field`] to say.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = line.split_at(line.iter().position(|&byte| byte == b':')?);
+    let value = &value[1..];
+    let start = value.iter().take_while(|&&byte| is_space(byte)).count();
+    Some((name, trim_end(&value[start..])))
+}
+
+/// Without spaces and tabs behind it. A bare CR is no white space but an error.
+fn trim_end(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1);
+    &text[..end]
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn malformed(text: impl Into<Cow<'static, str>>) -> ReplyError {
+    ReplyError::Malformed(text.into())
+}
+
+fn about(what: &str, got: &[u8], rule: &str) -> ReplyError {
+    malformed(format!("{what} \"{}\": {rule}", shown(got).escape_ascii()))
 }

@@ -40,8 +40,8 @@ pub(crate) trait Envelope: Send + 'static {
 pub(crate) enum Opened {
     /// It is not all there yet.
     Incomplete,
-    /// The variables are in the head.
-    Request,
+    /// The variables are in the head. `split`: `SCRIPT_NAME` and `PATH_INFO` are as they are to be, and no front server's habit.
+    Request { split: bool },
     /// It was no request, and its answer is in `out`. That is the end of the connection.
     Answered,
 }
@@ -107,8 +107,8 @@ impl<E: Envelope> Connection<E> {
                 self.phase = Phase::Over;
                 Ok(Event::Closed)
             }
-            Opened::Request => {
-                request::complete(head, &self.ends, &self.settings)?;
+            Opened::Request { split } => {
+                request::complete(head, split, &self.ends, &self.settings)?;
                 let left = if let BodyLength::Known(length) = head.body() { length } else { 0 };
                 let head_only = head.get(Known::RequestMethod) == Some(b"HEAD");
                 self.phase = Phase::Exchange(Exchange { left, told: false, head_only, reply: Reply::Unstarted });

@@ -69,14 +69,14 @@
 //! | `HTTP_CONTENT_TYPE`, `HTTP_CONTENT_LENGTH`, `HTTP_PROXY` | left out, as for every protocol of `wsgi-core` |
 //! | `CONTENT_LENGTH` | left out if it is empty; anything else but a decimal number is a 400 |
 //! | `REQUEST_METHOD` | without it the request is a 400 that says what to include in nginx |
-//! | `SCRIPT_NAME`, `PATH_INFO` | always there; see [`ScriptName`] for where they come from and what if they are not sent |
+//! | `SCRIPT_NAME`, `PATH_INFO` | always there; see [`Paths`](wsgi_core::wire::Paths) for where they come from, and for front servers that send one of them or neither |
 //! | `SERVER_PROTOCOL` | `HTTP/1.1` where it is missing or empty |
 //! | `REMOTE_ADDR` and `REMOTE_PORT` | the connection's where there is no `REMOTE_ADDR`; empty and left out on a Unix socket |
 //! | `SERVER_NAME` and `SERVER_PORT` | the connection's where there is no `SERVER_NAME`, or an empty one; only over TCP |
-//! | `RAW_URI` | the same as `REQUEST_URI` |
+//! | `RAW_URI` | the same as `REQUEST_URI`, unless it is sent |
 //!
-//! **Whoever can connect chooses every variable**, also `REMOTE_ADDR`, `REMOTE_USER` and `HTTPS`: listen on a Unix socket or on the loopback
-//! address, or let nobody in but the front server.
+//! **Whoever can connect chooses every variable**, also `REMOTE_ADDR`, `REMOTE_USER` and `HTTPS`: nobody but the front server should get in,
+//! and both dialects say so ([`Dialect::trusts_peer`](wsgi_core::wire::Dialect::trusts_peer)).
 //!
 //! # What is sent back
 //!
@@ -113,12 +113,10 @@ mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 mod packet;
-mod path;
 mod request;
 mod scgi;
 mod uwsgi;
 
-pub use path::ScriptName;
 pub use scgi::Scgi;
 pub use uwsgi::Uwsgi;
 

@@ -2,15 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use wsgi_core::wire::{Address, BodyLength, Error, Known, Limits, Link, RequestHead};
-
-use crate::path::{self, ScriptName};
+use wsgi_core::wire::{Address, BodyLength, Error, Known, Limits, Link, Paths, RequestHead};
 
 /// What every connection of a listener has in common.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
-    pub(crate) script_name: ScriptName,
+    pub(crate) paths: Paths,
 }
 
 /// The two ends of a TCP connection; nothing on a Unix socket.
@@ -57,22 +55,17 @@ impl Ends {
 /// Puts a variable of the request into its head, unless it is one that must not be there.
 ///
 /// `UWSGI_*` would tell uWSGI which file to run, which directory to change to or what to put into its environment. Nothing here obeys such
-/// variables, nor is anything behind it to see them. `REQUEST_URI` is also `RAW_URI`, as from every other front end (D6).
+/// variables, nor is anything behind it to see them.
 #[inline]
 pub(crate) fn take_variable(name: &[u8], value: &[u8], head: &mut RequestHead) {
-    match name {
-        [b'U', b'W', b'S', b'G', b'I', b'_', ..] => {}
-        // Letter by letter: a string would be a call for every name of that length.
-        [b'R', b'E', b'Q', b'U', b'E', b'S', b'T', b'_', b'U', b'R', b'I'] => {
-            head.set(Known::RequestUri, value);
-            head.set(Known::RawUri, value);
-        }
-        _ => head.variable(name, value),
+    if !name.starts_with(b"UWSGI_") {
+        head.variable(name, value);
     }
 }
 
 /// Checks the variables and adds those that must be there. What of them is not the front server's is said in the crate's documentation.
-pub(crate) fn complete(head: &mut RequestHead, ends: &Ends, settings: &Settings) -> Result<(), Error> {
+/// `split`: `SCRIPT_NAME` and `PATH_INFO` are as they are to be.
+pub(crate) fn complete(head: &mut RequestHead, split: bool, ends: &Ends, settings: &Settings) -> Result<(), Error> {
     if is_empty(head, Known::RequestMethod) {
         return Err(Error::malformed(
             "variables have no REQUEST_METHOD; the front server must send the request's variables (nginx: include uwsgi_params or scgi_params)",
@@ -94,7 +87,14 @@ pub(crate) fn complete(head: &mut RequestHead, ends: &Ends, settings: &Settings)
     if is_empty(head, Known::ServerProtocol) {
         head.set(Known::ServerProtocol, b"HTTP/1.1");
     }
-    path::settle(head, settings.script_name)?;
+    if !split {
+        settings.paths.apply(head)?;
+    }
+    if let (None, Some(uri)) = (head.get(Known::RawUri), head.get(Known::RequestUri)) {
+        // Two names of one thing (D6).
+        let all = 0..uri.len();
+        head.share(Known::RawUri, Known::RequestUri, all);
+    }
     ends.fill(head);
     Ok(())
 }
@@ -104,7 +104,7 @@ fn is_empty(head: &RequestHead, name: Known) -> bool {
 }
 
 /// Digits and nothing else: `parse` would take a sign.
-pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -134,7 +134,7 @@ mod tests {
         for (name, value) in variables {
             take_variable(name.as_bytes(), value.as_bytes(), &mut head);
         }
-        complete(&mut head, &ends, &Settings { limits, ..Settings::default() })?;
+        complete(&mut head, false, &ends, &Settings { limits, ..Settings::default() })?;
         Ok(head)
     }
 
@@ -178,7 +178,7 @@ mod tests {
         let given =
             [("UWSGI_FILE", "/etc/passwd"), ("UWSGI_", "x"), ("UWSGIX", "kept"), ("HTTP_UWSGI_FILE", "kept"), ("REQUEST_URI", "/?q")];
         let seen = added(&given, "unix", "unix");
-        assert_eq!(seen, ["RAW_URI=/?q", "SERVER_PROTOCOL=HTTP/1.1", "SCRIPT_NAME=", "REMOTE_ADDR="]);
+        assert_eq!(seen, ["SERVER_PROTOCOL=HTTP/1.1", "SCRIPT_NAME=", "RAW_URI=/?q", "REMOTE_ADDR="]);
         let head = completed(&[&given[..], &[("REQUEST_METHOD", "GET")]].concat(), "unix", "unix", Limits::default()).unwrap();
         assert_eq!(head.get_named(b"UWSGI_FILE"), None);
         assert_eq!(head.get_named(b"UWSGI_"), None);

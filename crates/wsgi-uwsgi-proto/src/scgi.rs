@@ -10,11 +10,10 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use wsgi_core::wire::{Dialect, Error, Limits, Link, Protocol, RequestHead};
+use wsgi_core::wire::{Dialect, Error, Limits, Link, Paths, Protocol, RequestHead};
 
 use crate::connection::{Connection, Envelope, Opened};
 use crate::foreign::Foreign;
-use crate::path::ScriptName;
 use crate::request::{Settings, shown, take_variable};
 
 /// SCGI as a listener speaks it: makes the codec of each connection.
@@ -37,7 +36,7 @@ pub struct Scgi {
 }
 
 impl Scgi {
-    /// SCGI with the default [`Limits`] and [`ScriptName`].
+    /// SCGI with the default [`Limits`] and [`Paths`].
     pub fn new() -> Scgi {
         Scgi::default()
     }
@@ -48,9 +47,9 @@ impl Scgi {
         self
     }
 
-    /// Says what a `SCRIPT_NAME` that the front server sends is taken for.
-    pub fn script_name(mut self, meaning: ScriptName) -> Scgi {
-        Arc::make_mut(&mut self.settings).script_name = meaning;
+    /// Says how `SCRIPT_NAME` and `PATH_INFO` are found in what the front server sends. The default suits most of them; see [`Paths`].
+    pub fn paths(mut self, paths: Paths) -> Scgi {
+        Arc::make_mut(&mut self.settings).paths = paths;
         self
     }
 }
@@ -58,6 +57,10 @@ impl Scgi {
 impl Dialect for Scgi {
     fn connect(&self, link: &Link) -> Box<dyn Protocol> {
         Connection::<Netstring>::boxed(&self.settings, link)
+    }
+
+    fn trusts_peer(&self) -> bool {
+        true
     }
 
     fn name(&self) -> &'static str {
@@ -103,7 +106,7 @@ impl Envelope for Netstring {
             return Err(Error::malformed("SCGI request has no variable SCGI with the value 1"));
         }
         input.advance(start + size + 1);
-        Ok(Opened::Request)
+        Ok(Opened::Request { split: false })
     }
 }
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use wsgi_core::wire::{Dialect, Error, Limits, Link, Protocol, RequestHead};
+use wsgi_core::wire::{Dialect, Error, Known, Limits, Link, Paths, Protocol, RequestHead};
 
 use crate::connection::{Connection, Envelope, HTTP_STATUS, Opened};
 use crate::foreign::Foreign;
 use crate::packet::{self, Header, Variables};
-use crate::path::{self, ScriptName};
 use crate::request::{Settings, take_variable};
 
 /// The uwsgi protocol as a listener speaks it: makes the codec of each connection.
@@ -16,10 +15,12 @@ use crate::request::{Settings, take_variable};
 /// Clones are cheap and share their settings.
 ///
 /// ```
-/// use wsgi_core::wire::Limits;
+/// use wsgi_core::wire::{Limits, PathRule, Paths};
 /// use wsgi_uwsgi_proto::Uwsgi;
 ///
-/// let uwsgi = Uwsgi::new().limits(Limits { body_bytes: Some(100 * 1024 * 1024), ..Limits::default() });
+/// let uwsgi = Uwsgi::new()
+///     .limits(Limits { body_bytes: Some(100 * 1024 * 1024), ..Limits::default() })
+///     .paths(Paths::new(PathRule::Auto).mount("/app"));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Uwsgi {
@@ -27,7 +28,7 @@ pub struct Uwsgi {
 }
 
 impl Uwsgi {
-    /// uwsgi with the default [`Limits`] and [`ScriptName`].
+    /// uwsgi with the default [`Limits`] and [`Paths`].
     pub fn new() -> Uwsgi {
         Uwsgi::default()
     }
@@ -39,9 +40,10 @@ impl Uwsgi {
         self
     }
 
-    /// Says what a `SCRIPT_NAME` that the front server sends is taken for.
-    pub fn script_name(mut self, meaning: ScriptName) -> Uwsgi {
-        Arc::make_mut(&mut self.settings).script_name = meaning;
+    /// Says how `SCRIPT_NAME` and `PATH_INFO` are found in what the front server sends. The default suits most of them; see [`Paths`]. A packet
+    /// of modifier1 30 whose `PATH_INFO` begins with its `SCRIPT_NAME` says itself how they are to be split, and none of this applies.
+    pub fn paths(mut self, paths: Paths) -> Uwsgi {
+        Arc::make_mut(&mut self.settings).paths = paths;
         self
     }
 }
@@ -49,6 +51,10 @@ impl Uwsgi {
 impl Dialect for Uwsgi {
     fn connect(&self, link: &Link) -> Box<dyn Protocol> {
         Connection::<Packet>::boxed(&self.settings, link)
+    }
+
+    fn trusts_peer(&self) -> bool {
+        true
     }
 
     fn name(&self) -> &'static str {
@@ -99,10 +105,21 @@ impl Envelope for Packet {
             let (name, value) = variable?;
             take_variable(name, value, head);
         }
-        if modifier1 == packet::MANAGE_PATH_INFO {
-            path::strip_script_name(head);
-        }
+        let split = modifier1 == packet::MANAGE_PATH_INFO && strip_script_name(head);
         input.advance(Header::BYTES + size);
-        Ok(Opened::Request)
+        Ok(Opened::Request { split })
     }
+}
+
+/// Takes `SCRIPT_NAME` from the front of `PATH_INFO`, if it is there and ends at a `/`. Whether it was.
+fn strip_script_name(head: &mut RequestHead) -> bool {
+    let (Some(script), Some(path)) = (head.get(Known::ScriptName), head.get(Known::PathInfo)) else { return false };
+    let script = script.strip_suffix(b"/").unwrap_or(script);
+    let (cut, end) = (script.len(), path.len());
+    if cut == 0 || !path.strip_prefix(script).is_some_and(|rest| matches!(rest, [] | [b'/', ..])) {
+        return false;
+    }
+    head.share(Known::ScriptName, Known::ScriptName, 0..cut);
+    head.share(Known::PathInfo, Known::PathInfo, cut..end);
+    true
 }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use wsgi_core::wire::{Address, Dialect, Event, HttpDate, Link, Protocol, RequestHead, ResponseHead};
-use wsgi_uwsgi_proto::client::{self, Reply, ReplyHead};
+use wsgi_uwsgi_proto::client::{self, Reply};
 use wsgi_uwsgi_proto::{Scgi, Uwsgi};
 
 #[test]
@@ -53,16 +53,13 @@ fn any_reply_arrives_as_it_was_made() {
         let blocks: Vec<_> = (0..random.below(5)).map(|_| random.bytes(200)).collect();
         let body = blocks.concat();
         let mut made = ResponseHead::new([&b"200 OK"[..], b"404 Not Found", b"599 \xe9"][random.below(3)]).unwrap();
-        let mut fields = Vec::new();
         for index in 0..random.below(20) {
             let value: Vec<u8> = random.bytes(50).into_iter().filter(|&byte| byte > b' ' && byte != 0x7f).collect();
             made.field(format!("X-{index}").as_bytes(), &value).unwrap();
-            fields.push((format!("X-{index}").into_bytes(), value));
         }
         let declared = random.below(2) == 0;
         if declared {
             made.set_content_length(body.len() as u64);
-            fields.push((b"Content-Length".to_vec(), body.len().to_string().into_bytes()));
         }
         codec.start(&made, &HttpDate::from_unix(0), &mut out);
         for block in &blocks {
@@ -71,11 +68,9 @@ fn any_reply_arrives_as_it_was_made() {
         codec.finish(&mut out);
 
         let (seen, received) = reply(&out, &mut random);
-        assert_eq!([seen.code().to_string().as_bytes(), b" ", seen.reason()].concat(), made.status_line());
-        assert!(seen.fields().eq(fields.iter().map(|(name, value)| (&name[..], &value[..]))), "{seen:?} of {fields:?}");
+        assert_eq!((seen.status_line(), seen.lines()), (made.status_line(), made.lines()));
         assert_eq!(seen.content_length(), declared.then_some(body.len() as u64));
         assert_eq!(received, body);
-        assert_eq!(seen.response().unwrap().lines(), made.lines());
     }
 }
 
@@ -113,8 +108,8 @@ fn request(mut codec: Box<dyn Protocol>, mut bytes: &[u8], random: &mut Random) 
 }
 
 /// Reads a reply that arrives in pieces of any length.
-fn reply(mut bytes: &[u8], random: &mut Random) -> (ReplyHead, Vec<u8>) {
-    let (mut reply, mut input, mut head, mut body) = (Reply::new(), BytesMut::new(), ReplyHead::default(), Vec::new());
+fn reply(mut bytes: &[u8], random: &mut Random) -> (ResponseHead, Vec<u8>) {
+    let (mut reply, mut input, mut head, mut body) = (Reply::to(b"GET"), BytesMut::new(), ResponseHead::default(), Vec::new());
     loop {
         let event = if bytes.is_empty() { reply.end(&mut input, &mut head) } else { reply.poll(&mut input, &mut head) };
         match event.unwrap() {

@@ -3,9 +3,10 @@
 use bytes::BytesMut;
 use wsgi_core::wire::feed::{self, End, Transcript};
 use wsgi_core::wire::{
-    Address, BodyLength, CloseReason, Dialect, Error, Event, HttpDate, Known, Limits, Link, Next, Protocol, RequestHead, ResponseHead,
+    Address, BodyLength, CloseReason, Dialect, Error, Event, HttpDate, Known, Limits, Link, Next, PathRule, Paths, Protocol, RequestHead,
+    ResponseHead,
 };
-use wsgi_uwsgi_proto::{Scgi, ScriptName, Uwsgi, client};
+use wsgi_uwsgi_proto::{Scgi, Uwsgi, client};
 
 // The request --------------------------------------------------------------------------------------------------------------------------------
 
@@ -66,10 +67,11 @@ fn modifier_30_takes_the_prefix_off_the_path() {
         ("/app", "/app", ("/app", "")),
         ("/app/", "/app/x", ("/app", "/x")),
         ("/app", "/apple", ("/app", "/apple")),
+        ("/app", "/x", ("/app", "/x")),
         ("/", "/x", ("", "/x")),
         ("", "/x", ("", "/x")),
     ] {
-        let given = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", script), ("PATH_INFO", path)];
+        let given = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", script), ("PATH_INFO", path), ("REQUEST_URI", path)];
         let seen = feed::every_way(uwsgi, &packet_of(client::MANAGE_PATH_INFO, &given, ""));
         let of = |name| std::str::from_utf8(seen.requests[0].get(name).unwrap()).unwrap();
         assert_eq!((of("SCRIPT_NAME"), of("PATH_INFO")), expected, "{script} {path}");
@@ -77,15 +79,31 @@ fn modifier_30_takes_the_prefix_off_the_path() {
 }
 
 #[test]
-fn a_script_name_that_is_a_guess_is_undone_where_that_is_set() {
-    let given = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", "/a"), ("PATH_INFO", "/b")];
-    let uwsgi = Uwsgi::new().script_name(ScriptName::Guess);
-    let scgi = Scgi::new().script_name(ScriptName::Guess);
-    for seen in
-        [feed::every_way(|| uwsgi.connect(&link()), &packet(&given, "")), feed::every_way(|| scgi.connect(&link()), &netstring(&given, ""))]
-    {
-        assert_eq!(seen.requests[0].get("SCRIPT_NAME"), Some(&b""[..]));
-        assert_eq!(seen.requests[0].get("PATH_INFO"), Some(&b"/a/b"[..]));
+fn prefix_and_path_are_found_by_the_rule_that_is_set() {
+    let auto = Paths::default();
+    let mounted = Paths::default().mount("/a");
+    let whole = Paths::new(PathRule::Whole);
+    for (paths, sent, expected) in [
+        // nginx, uwsgi_params and scgi_params
+        (&auto, &[("PATH_INFO", "/a/b"), ("REQUEST_URI", "/a%2Fb")][..], ("", "/a/b")),
+        (&auto, &[("DOCUMENT_URI", "/a/b"), ("REQUEST_URI", "/a%2Fb")], ("", "/a/b")),
+        (&mounted, &[("DOCUMENT_URI", "/a/b"), ("REQUEST_URI", "/a%2Fb")], ("/a", "/b")),
+        (&auto, &[("SCRIPT_NAME", "/a"), ("PATH_INFO", "/b")], ("/a", "/b")),
+        // Apache: mod_proxy_scgi, and mod_proxy_uwsgi at a prefix
+        (&auto, &[("SCRIPT_NAME", "/a/b"), ("REQUEST_URI", "/a/b?q")], ("", "/a/b")),
+        (&auto, &[("SCRIPT_NAME", "/a/"), ("PATH_INFO", "/"), ("REQUEST_URI", "/a/")], ("/a", "/")),
+        // lighttpd without fix-root-scriptname
+        (&whole, &[("SCRIPT_NAME", "/a"), ("PATH_INFO", "/b")], ("", "/a/b")),
+    ] {
+        let given = [&[("REQUEST_METHOD", "GET")], sent].concat();
+        let (uwsgi, scgi) = (Uwsgi::new().paths(paths.clone()), Scgi::new().paths(paths.clone()));
+        for seen in [
+            feed::every_way(|| uwsgi.connect(&link()), &packet(&given, "")),
+            feed::every_way(|| scgi.connect(&link()), &netstring(&given, "")),
+        ] {
+            let of = |name| std::str::from_utf8(seen.requests[0].get(name).unwrap()).unwrap();
+            assert_eq!((of("SCRIPT_NAME"), of("PATH_INFO")), expected, "{sent:?}");
+        }
     }
 }
 
@@ -128,7 +146,7 @@ fn packets_that_are_not_sound_are_refused() {
     for (bytes, text) in [
         (packet(&[], ""), "variables have no REQUEST_METHOD"),
         (packet(&[("SERVER_PROTOCOL", "HTTP/1.1")], ""), "variables have no REQUEST_METHOD"),
-        (packet(&[("REQUEST_METHOD", "GET")], ""), "variables have no path"),
+        (packet(&[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/%")], ""), "REQUEST_URI has a '%' without two hexadecimal digits"),
         (packet(&[&GET[..], &[("CONTENT_LENGTH", "x")]].concat(), ""), "CONTENT_LENGTH is \"x\", expected a decimal number"),
         (b"\0\x05\0\0\x01\0A\x01\0".to_vec(), "ends 0 bytes into the value at byte 3, expected 1 bytes"),
         (b"\0\x06\0\0\x01\0A\0\0\0".to_vec(), "ends inside the length of a name at byte 5"),
@@ -221,7 +239,8 @@ fn no_length_in_a_packet_can_lie() {
                     let shown = || format!("{lie} for {told} at {place}: {}", bytes.escape_ascii());
                     assert!(place == 1 && lie < told || !owner.is_empty() && lie > told, "{}", shown());
                     let changed: Vec<_> = request.variables.iter().filter(|variable| !truth.variables.contains(variable)).collect();
-                    assert!(changed.iter().all(|(name, _)| name.starts_with(owner.as_bytes())), "{}", shown());
+                    let lost = |name: &[u8], value: &[u8]| name == b"PATH_INFO" && value.is_empty();
+                    assert!(changed.iter().all(|(name, value)| name.starts_with(owner.as_bytes()) || lost(name, value)), "{}", shown());
                 }
             }
         }
@@ -288,6 +307,7 @@ fn nothing_is_left_of_what_the_head_held_before() {
         assert_eq!((head.get(Known::PathInfo), head.get(Known::HttpCookie)), (Some(&b"/"[..]), None));
     }
     assert_eq!((Uwsgi::new().name(), Scgi::new().name()), ("uwsgi", "scgi"));
+    assert!(Uwsgi::new().trusts_peer() && Scgi::new().trusts_peer());
 }
 
 // The reply ----------------------------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use wsgi_uwsgi_proto::client::{self, Event, Reply, ReplyHead};
+use wsgi_core::wire::ResponseHead;
+use wsgi_uwsgi_proto::client::{self, Event, Reply};
 
 pub(crate) type Variables<'a> = &'a [(&'a str, &'a str)];
 
@@ -18,7 +19,7 @@ pub(crate) fn request(modifier1: u8, variables: Variables, body: &[u8]) -> Vec<u
 }
 
 /// Reads a whole reply.
-pub(crate) fn read(stream: &mut impl Read, reply: Reply) -> io::Result<(ReplyHead, Vec<u8>)> {
+pub(crate) fn read(stream: &mut impl Read, reply: Reply) -> io::Result<(ResponseHead, Vec<u8>)> {
     let mut reader = Reader::new(reply);
     let mut body = Vec::new();
     loop {
@@ -31,22 +32,22 @@ pub(crate) fn read(stream: &mut impl Read, reply: Reply) -> io::Result<(ReplyHea
 }
 
 /// Sends a request and reads the reply.
-pub(crate) fn ask<S: Read + Write>(mut stream: S, request: &[u8]) -> io::Result<(ReplyHead, Vec<u8>)> {
+pub(crate) fn ask<S: Read + Write>(mut stream: S, request: &[u8]) -> io::Result<(ResponseHead, Vec<u8>)> {
     stream.write_all(request)?;
-    read(&mut stream, Reply::new())
+    read(&mut stream, Reply::to(b"GET"))
 }
 
 /// A reply that is read one event at a time.
 pub(crate) struct Reader {
     reply: Reply,
     input: BytesMut,
-    pub(crate) head: ReplyHead,
+    pub(crate) head: ResponseHead,
     ended: bool,
 }
 
 impl Reader {
     pub(crate) fn new(reply: Reply) -> Reader {
-        Reader { reply, input: BytesMut::new(), head: ReplyHead::default(), ended: false }
+        Reader { reply, input: BytesMut::new(), head: ResponseHead::default(), ended: false }
     }
 
     /// The next event that is one.
