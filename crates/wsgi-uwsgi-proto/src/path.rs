@@ -6,7 +6,7 @@ use wsgi_core::wire::{Error, Known, RequestHead};
 ///
 /// Either way, `SCRIPT_NAME` comes out without a trailing `/` and `PATH_INFO` with a leading one; only the path of a mounted application
 /// may be empty. Where the front server sends no `PATH_INFO` (SCGI of nginx and of Apache), the whole path is looked for in `DOCUMENT_URI`,
-/// then in `REQUEST_URI`, where it is percent-decoded, then in `SCRIPT_NAME`; nothing else is ever decoded, for the front server has done
+/// then in `SCRIPT_NAME`, then in `REQUEST_URI`, where it is percent-decoded; nothing else is ever decoded, for the front server has done
 /// that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ScriptName {
@@ -98,16 +98,19 @@ fn whole(head: &RequestHead) -> Result<Vec<u8>, Error> {
     if let Some(path) = present(head, Known::DocumentUri) {
         return Ok(path.to_vec());
     }
-    if let Some(uri) = present(head, Known::RequestUri) {
-        let mut decoded = RequestHead::default();
-        decoded.target(uri)?;
-        return Ok(decoded.get(Known::PathInfo).unwrap_or_default().to_vec());
+    // Before REQUEST_URI, which is what the client wrote: here dots are resolved, slashes merged and rewriting is done, and the front server's
+    // rules for paths went by it.
+    if let Some(path) = present(head, Known::ScriptName) {
+        return Ok(path.to_vec());
     }
-    present(head, Known::ScriptName).map(<[u8]>::to_vec).ok_or_else(|| {
-        Error::malformed(
-            "variables have no path, expected PATH_INFO, or one of DOCUMENT_URI, REQUEST_URI and SCRIPT_NAME to derive it from",
-        )
-    })
+    let Some(uri) = present(head, Known::RequestUri) else {
+        return Err(Error::malformed(
+            "variables have no path, expected PATH_INFO, or one of DOCUMENT_URI, SCRIPT_NAME and REQUEST_URI to derive it from",
+        ));
+    };
+    let mut decoded = RequestHead::default();
+    decoded.target(uri)?;
+    Ok(decoded.get(Known::PathInfo).unwrap_or_default().to_vec())
 }
 
 fn present(head: &RequestHead, name: Known) -> Option<&[u8]> {
@@ -164,6 +167,7 @@ mod tests {
             // Apache, mod_proxy_scgi
             (&[(Script, "/a/b"), (Request, "/a/b?q")], ("", "/a/b")),
             (&[(Script, "/a/b")], ("", "/a/b")),
+            (&[(Script, "/a/b"), (Request, "//a/./b")], ("", "/a/b")),
             // An empty variable is none, except PATH_INFO.
             (&[(Document, ""), (Request, ""), (Script, "/a")], ("", "/a")),
         ] {
