@@ -16,6 +16,7 @@ use crate::options::{DEFAULT_ADDRESS, Settings, Speaks};
 use crate::port_owner;
 
 /// A listening socket and what is spoken there.
+#[derive(Debug)]
 pub(crate) struct Bound {
     speaks: Speaks,
     listener: Listener,
