@@ -3,6 +3,7 @@
 One process serves every request of a test, from several threads, so that one request can open a gate at which another waits.
 """
 
+import os
 import threading
 import wsgiref.util
 import zlib
@@ -57,6 +58,7 @@ def environ_(environ, start_response):
     seen = {key: value for key, value in environ.items() if isinstance(value, str)}
     seen["url"] = wsgiref.util.request_uri(environ)
     seen["base"] = wsgiref.util.application_uri(environ)
+    seen["pid"] = os.getpid()
     return values(start_response, seen)
 
 
@@ -147,6 +149,26 @@ def cached(environ, start_response):
     return reply(start_response, "fresh\n", headers=[("ETag", '"v1"')])
 
 
+def upload_in_halves(environ, start_response):
+    """Says when the first half of a body has come, which is as long as the query says."""
+    name, half = name_of(environ), int(parse_qs(environ["QUERY_STRING"])["half"][0])
+    first = environ["wsgi.input"].read(half)
+    event("half " + name).set()
+    second = environ["wsgi.input"].read(half)
+    return reply(start_response, f"{len(first)} {len(second)} {environ.get('CONTENT_LENGTH', '')}\n")
+
+
+def half(environ, start_response):
+    """Whether the first half of the body of that name has come; waits for it."""
+    happened = event("half " + name_of(environ)).wait(DEADLINE)
+    return reply(start_response, "it came\n" if happened else "it did not come\n")
+
+
+def dies(environ, start_response):
+    """Ends the whole server without an answer."""
+    os._exit(3)
+
+
 def nothing(environ, start_response):
     start_response("204 No Content", [])
     return []
@@ -198,6 +220,9 @@ ROUTES = {
     "": lambda environ, start_response: reply(start_response, "the fixture\n"),
     "environ": environ_,
     "upload": upload,
+    "upload-in-halves": upload_in_halves,
+    "half": half,
+    "dies": dies,
     "file": file,
     "stream": stream,
     "endless": endless,

@@ -9,6 +9,8 @@ use crate::column::{Body, Conversation, Request, Seen};
 /// A browser with one window.
 pub struct Browser {
     address: SocketAddr,
+    /// What it takes the server's name to be.
+    host: String,
     wire: Option<Wire>,
     cookies: BTreeMap<String, String>,
 }
@@ -16,7 +18,13 @@ pub struct Browser {
 impl Browser {
     /// A browser that will only ever talk to this server.
     pub fn new(address: SocketAddr) -> Browser {
-        Browser { address, wire: None, cookies: BTreeMap::new() }
+        Browser { address, host: address.to_string(), wire: None, cookies: BTreeMap::new() }
+    }
+
+    /// Sets the name under which it knows the server.
+    pub fn host(mut self, name: &str) -> Browser {
+        self.host = name.to_owned();
+        self
     }
 
     /// The value of a cookie.
@@ -56,7 +64,7 @@ impl Browser {
 
     /// Sends any request, with the cookies, and on the connection of the one before if that may be used again.
     pub fn send(&mut self, mut request: Request) -> Seen {
-        request = request.field("Host", self.address.to_string());
+        request = request.field("Host", &self.host);
         if !self.cookies.is_empty() {
             let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.field("Cookie", pairs.join("; "));

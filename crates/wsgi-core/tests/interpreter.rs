@@ -714,7 +714,9 @@ impl Probe {
     fn run(self) -> Answers {
         let folder = TempDir::new().unwrap();
         let answers = folder.path().join("answers");
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        // A test run in the background of a shell ignores SIGINT, and its children would too.
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("--default-signal=INT").arg(std::env::current_exe().unwrap());
         command.args(["probe", "--exact", "--nocapture", "--test-threads=1"]);
         if self.bare {
             command.env_clear();

@@ -93,11 +93,12 @@ fn requests_leave_nothing_behind() {
                 py.import("sys").unwrap().call_method0("getallocatedblocks").unwrap().extract::<i64>().unwrap()
             })
         };
-        (0..300).for_each(round);
+        // Python's own caches, those of `traceback` above all, take this long to fill.
+        (0..500).for_each(round);
         let before = count();
-        (300..1500).for_each(round);
+        (500..1500).for_each(round);
         let grown = count() - before;
-        // 1200 rounds of 13 requests: one object lost in each would be far above this.
-        assert!(grown < 400, "{grown} more blocks of memory than before");
+        // 1000 rounds of 13 requests: one object lost by a single kind of request would be above this.
+        assert!(grown < 500, "{grown} more blocks of memory than before");
     });
 }

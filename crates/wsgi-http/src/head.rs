@@ -44,7 +44,6 @@ pub(crate) fn take(
             search.bodiless = input.starts_with(b"HEAD ");
             let facts = result?;
             input.advance(end);
-            *search = Search::default();
             return Ok(Some(facts));
         }
     }
@@ -54,7 +53,6 @@ pub(crate) fn take(
     let Some(end) = search.run(input, &config.limits)? else { return Ok(None) };
     let facts = line_by_line(&input[..end], config, ends, head)?;
     input.advance(end);
-    *search = Search::default();
     Ok(Some(facts))
 }
 
@@ -405,9 +403,6 @@ fn transfer_encoding(value: &[u8]) -> Result<(), Error> {
             return Err(malformed());
         }
         if name.eq_ignore_ascii_case(b"chunked") {
-            if coding.len() != name.len() {
-                return Err(malformed());
-            }
             framed = true;
         } else {
             unknown = Some(name);

@@ -499,6 +499,18 @@ fn a_refusal_says_why() {
 }
 
 #[test]
+fn a_request_that_is_refused_leaves_no_variables() {
+    for request in
+        ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "GET /% HTTP/1.1\r\nHost: a\r\n\r\n"]
+    {
+        let mut peer = Peer::new();
+        peer.sends(request);
+        assert!(peer.poll().is_err());
+        assert_eq!(peer.head.iter().count(), 0, "{:?}", peer.head);
+    }
+}
+
+#[test]
 fn a_refusal_of_head_has_no_body() {
     let timeout = Error::Timeout { what: "head", seconds: 10 };
     // Whole and wrong, whole but without its end, and with an end that is wrong.

@@ -1,22 +1,14 @@
-//! The server behind the web server: `serve`, with the fixture application or another.
+//! The server behind the web server: the command that an example names, for another application and at another address.
 
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Folder, Protocol};
-use crate::process::{Process, serve_program};
-
-/// What a web server and the server behind it meet at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A Unix socket.
-    Unix,
-    /// A port on loopback.
-    Tcp,
-}
+use super::table::Protocol;
+use super::web_server::{as_root, until};
+use crate::process::Process;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +19,37 @@ pub enum Address {
     Tcp(SocketAddr),
 }
 
+/// What is served in the place of `mysite.wsgi`.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The module.
+    pub module: &'static str,
+    /// In the place of `/srv/site`.
+    pub chdir: PathBuf,
+    /// In the place of `/srv/site/venv`; without it the option is left out.
+    pub home: Option<PathBuf>,
+    /// Further options of `serve`.
+    pub options: Vec<OsString>,
+    /// Environment variables.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// In the place of `/srv/site/static`.
+    pub static_files: Option<PathBuf>,
+}
+
+impl App {
+    /// The fixture application, at the root and at `/mounted`.
+    pub fn fixture() -> App {
+        App {
+            module: "fixture",
+            chdir: folder(),
+            home: None,
+            options: vec!["--mount".into(), "/mounted=fixture:application".into()],
+            environment: Vec::new(),
+            static_files: None,
+        }
+    }
+}
+
 /// A running server. Dropping it kills it.
 pub struct Upstream {
     process: Process,
@@ -35,40 +58,37 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Starts the fixture application, at the root and at `/mounted`.
-    pub fn fixture(protocol: Protocol, address: Address, folder: &Folder) -> Upstream {
-        let chdir = apps();
-        Upstream::start(
-            protocol,
-            address,
-            folder,
-            &["--module", "fixture", "--chdir", chdir.to_str().expect("a path in UTF-8"), "--mount", "/mounted=fixture:application"],
-        )
-    }
-
-    /// Starts `serve` with one listener, and waits until it listens.
-    pub fn start(protocol: Protocol, address: Address, folder: &Folder, arguments: &[&str]) -> Upstream {
-        let at = address.to_string();
-        let mut process = match std::env::var_os("WSGI_TESTS_UWSGI") {
-            Some(program) => uwsgi(Path::new(&program), protocol, &at, arguments),
-            None => {
-                let mut command = Command::new(serve_program());
-                command.args([protocol.option(), &at, "--threads", "8"]).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
-                Process::start(command)
+    /// Starts the command of an example, given without the program's name, and waits until it listens.
+    pub fn start(protocol: Protocol, command: &[String], address: Address, app: &App) -> Upstream {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut words = command.iter();
+        while let Some(word) = words.next() {
+            match (word.as_str(), &app.home) {
+                ("--home", None) => drop(words.next()),
+                ("/srv/site/venv", Some(home)) => arguments.push(home.into()),
+                ("/srv/site", _) => arguments.push(app.chdir.clone().into()),
+                ("mysite.wsgi", _) => arguments.push(app.module.into()),
+                // A web server that root has started connects as another user, who is in no group of ours.
+                ("--chmod-socket=660", _) if as_root() => arguments.push("--chmod-socket=666".into()),
+                (socket, _) if socket.starts_with("/run/site/") => arguments.push(address.to_string().into()),
+                _ => arguments.push(word.into()),
             }
+        }
+        assert_eq!(arguments[0], protocol.option(), "the example speaks another protocol than the table says");
+        arguments.extend(app.options.iter().cloned());
+        let mut command = match std::env::var_os("WSGI_TESTS_UWSGI") {
+            Some(program) => uwsgi(Path::new(&program), protocol, &arguments),
+            None => Process::serve_command(&arguments),
         };
-        let _ = folder;
-        super::web_server::until(
+        command.envs(app.environment.iter().map(|(name, value)| (name, value)));
+        let mut process = Process::start(command);
+        until(
             || match &address {
                 Address::Tcp(address) => TcpStream::connect(address).is_ok(),
                 Address::Unix(path) => UnixStream::connect(path).is_ok(),
             },
             || process.ended(),
         );
-        if let Address::Unix(path) = &address {
-            // A web server that was started by root connects as another user.
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).expect("chmod");
-        }
         Upstream { process, address }
     }
 
@@ -88,20 +108,19 @@ impl std::fmt::Display for Address {
 }
 
 /// Where the applications of these tests are.
-pub fn apps() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("front_apps")
 }
 
-/// uWSGI in the place of our server: whether a web server, or ours, is at fault.
-fn uwsgi(program: &Path, protocol: Protocol, at: &str, arguments: &[&str]) -> Process {
+/// The same with uWSGI, which has most of these options under the same names.
+fn uwsgi(program: &Path, protocol: Protocol, arguments: &[OsString]) -> Command {
     let mut command = Command::new(program);
     let option = match protocol {
         Protocol::Http => "--http-socket",
-        Protocol::Uwsgi => "--socket",
+        Protocol::Uwsgi => "--uwsgi-socket",
         Protocol::FastCgi => "--fastcgi-socket",
         Protocol::Scgi => "--scgi-socket",
     };
-    command.args([option, at, "--threads", "8", "--die-on-term", "--buffer-size", "32768", "--manage-script-name", "--need-app"]);
-    command.args(arguments.iter().map(|argument| argument.replace("fixture:application", "fixture.py")));
-    Process::start(command)
+    command.arg(option).args(&arguments[1..]).args(["--die-on-term", "--buffer-size", "32768", "--manage-script-name", "--need-app"]);
+    command
 }

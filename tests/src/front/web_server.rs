@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getuid, kill_process_group};
 
+use super::example::Example;
+use super::site::{Folder, HOST};
+use super::table::Protocol;
 use super::upstream::Address;
-use super::{Folder, HOST, Pair, Protocol, ports};
+use super::{installed, path_of, ports};
 use crate::DEADLINE;
 use crate::process::Process;
 
@@ -46,18 +49,17 @@ impl WebServer {
         [(program, package), ("openssl", "openssl"), ("curl", "curl")].iter().all(|(program, package)| installed(program, package))
     }
 
-    /// Starts it with the configuration of a pair, in front of one server or several, and waits until it answers.
-    pub(super) fn start(self, pair: &Pair, upstreams: &[Address], folder: &Folder) -> Running {
+    /// Starts it with an example, in front of one server or several, and waits until it answers.
+    pub(super) fn start(self, example: &mut Example, protocol: Protocol, upstreams: &[Address], folder: &Folder) -> Running {
         let (http, https) = (ports::free(), ports::free());
-        let mut file = File::read(pair.config);
         certificate(folder.path());
-        let at = Values { http, https, folder: folder.path(), upstreams, protocol: pair.protocol };
+        let at = Values { http, https, folder: folder.path(), upstreams, protocol };
         let mut command = match self {
-            WebServer::Nginx => nginx(&mut file, &at),
-            WebServer::Apache => apache(&mut file, &at),
-            WebServer::Lighttpd => lighttpd(&mut file, &at),
-            WebServer::HaProxy => haproxy(&mut file, &at),
-            WebServer::Caddy => caddy(&mut file, &at),
+            WebServer::Nginx => nginx(example, &at),
+            WebServer::Apache => apache(example, &at),
+            WebServer::Lighttpd => lighttpd(example, &at),
+            WebServer::HaProxy => haproxy(example, &at),
+            WebServer::Caddy => caddy(example, &at),
         };
         // A group of its own, so that no worker outlives a master that was killed.
         command.process_group(0);
@@ -66,20 +68,6 @@ impl WebServer {
         let logs = ["error.log", "work/error.log"].map(|name| folder.path().join(name)).to_vec();
         Running { http, https, process: Some(process), logs }
     }
-}
-
-/// Whether a program is there. Where it is not: a line that says what to install, or a panic in CI.
-pub fn installed(program: &str, package: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian has servers where the path of a user does not look.
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    if folders.map(|folder| folder.join(program)).any(|program| program.exists()) {
-        return true;
-    }
-    let need = format!("{program} is missing (on Debian: apt-get install {package})");
-    assert!(std::env::var("CI").is_err(), "{need}");
-    eprintln!("skipped: {need}");
-    false
 }
 
 /// A web server that runs. Dropping it ends it with its workers.
@@ -108,8 +96,7 @@ impl Drop for Running {
         while process.ended().is_none() && Instant::now() < end {
             std::thread::sleep(LOOK_AGAIN);
         }
-        // Whoever is left of it. The number is still its own: nobody has taken the process's end from the system's table yet but us, and a
-        // group of this number has no other member.
+        // Whoever is left of its group; mostly nobody.
         if let Some(group) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -159,60 +146,19 @@ impl Values<'_> {
     }
 }
 
-/// A file of `examples/deploy/`.
-struct File {
-    name: String,
-    text: String,
-}
-
-impl File {
-    fn read(name: &str) -> File {
-        let path = deploy().join(name);
-        File { name: name.to_owned(), text: fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())) }
-    }
-
-    /// Replaces a value of the site, everywhere.
-    fn set(&mut self, what: &str, with: &str) {
-        assert!(self.text.contains(what), "{} does not have {what:?}", self.name);
-        self.text = self.text.replace(what, with);
-    }
-
-    /// Replaces a Unix socket by another or, in the way that the file itself shows with port 8000, by an address of TCP.
-    fn set_socket(&mut self, unix: &str, tcp: &str, path: &str, address: &Address) {
-        match address {
-            Address::Unix(other) => self.set(path, &other.display().to_string()),
-            Address::Tcp(other) => {
-                assert!(self.text.contains(&format!("Over TCP: {tcp}")) || self.text.contains(tcp), "{} does not show {tcp:?}", self.name);
-                self.set(unix, &tcp.replace("8000", &other.port().to_string()));
-            }
-        }
-    }
-
-    /// The value of the command `a2enmod` in the file's header.
-    fn modules(&self) -> Vec<String> {
-        let (_, rest) = self.text.split_once("a2enmod ").unwrap_or_else(|| panic!("{} says no a2enmod", self.name));
-        let (names, _) = rest.split_once(" &&").expect("a command after it");
-        names.split(' ').map(str::to_owned).collect()
-    }
-}
-
-/// Where the examples are.
-pub fn deploy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deploy")
-}
-
-fn as_root() -> bool {
+/// Whether this process is root's: then a web server gives its work to another user.
+pub(super) fn as_root() -> bool {
     getuid().is_root()
 }
 
-fn nginx(file: &mut File, at: &Values) -> Command {
+fn nginx(file: &mut Example, at: &Values) -> Command {
     for (path, address) in at.sockets() {
-        file.set_socket(&format!("unix:{path}"), "127.0.0.1:8000", &path, address);
+        file.set_socket(&path, &format!("unix:{path}"), "127.0.0.1:8000", address);
     }
     file.set("listen 80;", &format!("listen {};", at.http));
     file.set("listen 443 ssl;", &format!("listen {} ssl;", at.https));
     site_files(file, at);
-    at.write("site.conf", &file.text);
+    at.write("site.conf", file.text());
     for name in ["uwsgi_params", "fastcgi_params", "scgi_params", "mime.types"] {
         fs::copy(Path::new("/etc/nginx").join(name), at.folder.join(name)).unwrap_or_else(|error| panic!("/etc/nginx/{name}: {error}"));
     }
@@ -234,21 +180,21 @@ fn nginx(file: &mut File, at: &Values) -> Command {
     command
 }
 
-fn apache(file: &mut File, at: &Values) -> Command {
+fn apache(file: &mut Example, at: &Values) -> Command {
     let scheme = match at.protocol {
         Protocol::Http => "http",
         Protocol::Uwsgi => "uwsgi",
         Protocol::FastCgi => "fcgi",
         Protocol::Scgi => "scgi",
     };
-    let mut modules = file.modules();
+    let mut modules = file.apache_modules();
     for (path, address) in at.sockets() {
-        file.set_socket(&format!("unix:{path}|{scheme}://site"), &format!("{scheme}://127.0.0.1:8000"), &path, address);
+        file.set_socket(&path, &format!("unix:{path}|{scheme}://site"), &format!("{scheme}://127.0.0.1:8000"), address);
     }
     file.set("<VirtualHost *:80>", &format!("<VirtualHost {}>", at.http));
     file.set("<VirtualHost *:443>", &format!("<VirtualHost {}>", at.https));
     site_files(file, at);
-    at.write("site.conf", &file.text);
+    at.write("site.conf", file.text());
     // What Debian enables with the package, as far as it matters here, and then what the file says.
     modules.extend(["mpm_event", "authz_core", "alias", "mime", "reqtimeout", "filter", "deflate"].map(str::to_owned));
     let folder = at.folder.display();
@@ -280,9 +226,9 @@ fn apache(file: &mut File, at: &Values) -> Command {
     command
 }
 
-fn lighttpd(file: &mut File, at: &Values) -> Command {
+fn lighttpd(file: &mut Example, at: &Values) -> Command {
     for (path, address) in at.sockets() {
-        file.set_socket(&format!("\"socket\" => \"{path}\""), "\"host\" => \"127.0.0.1\", \"port\" => 8000", &path, address);
+        file.set_socket(&path, &format!("\"socket\" => \"{path}\""), "\"host\" => \"127.0.0.1\", \"port\" => 8000", address);
     }
     file.set("server.port = 80", &format!("server.bind = \"{}\"\nserver.port = {}", at.http.ip(), at.http.port()));
     file.set("\":443\"", &format!("\"{}\"", at.https));
@@ -290,13 +236,13 @@ fn lighttpd(file: &mut File, at: &Values) -> Command {
     file.set("/var/cache/lighttpd/uploads", &at.in_folder("work"));
     site_files(file, at);
     let mut command = program("lighttpd");
-    command.arg("-D").arg("-f").arg(at.write("lighttpd.conf", &file.text));
+    command.arg("-D").arg("-f").arg(at.write("lighttpd.conf", file.text()));
     command
 }
 
-fn haproxy(file: &mut File, at: &Values) -> Command {
+fn haproxy(file: &mut Example, at: &Values) -> Command {
     for (path, address) in at.sockets() {
-        file.set_socket(&format!("unix@{path}"), "127.0.0.1:8000", &path, address);
+        file.set_socket(&path, &format!("unix@{path}"), "127.0.0.1:8000", address);
     }
     file.set("bind :80", &format!("bind {}", at.http));
     file.set("bind :443", &format!("bind {}", at.https));
@@ -306,13 +252,13 @@ fn haproxy(file: &mut File, at: &Values) -> Command {
         file.set("    user haproxy\n    group haproxy\n", "");
     }
     let mut command = program("haproxy");
-    command.arg("-db").arg("-f").arg(at.write("haproxy.cfg", &file.text));
+    command.arg("-db").arg("-f").arg(at.write("haproxy.cfg", file.text()));
     command
 }
 
-fn caddy(file: &mut File, at: &Values) -> Command {
+fn caddy(file: &mut Example, at: &Values) -> Command {
     for (path, address) in at.sockets() {
-        file.set_socket(&format!("unix/{path}"), "127.0.0.1:8000", &path, address);
+        file.set_socket(&path, &format!("unix/{path}"), "127.0.0.1:8000", address);
     }
     site_files(file, at);
     let whole = format!(
@@ -321,7 +267,7 @@ fn caddy(file: &mut File, at: &Values) -> Command {
         at.http.ip(),
         at.http.port(),
         at.https.port(),
-        file.text
+        file.text()
     );
     let mut command = program("caddy");
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(at.write("Caddyfile", &whole));
@@ -330,15 +276,14 @@ fn caddy(file: &mut File, at: &Values) -> Command {
 }
 
 /// What the files of all web servers but HAProxy have.
-fn site_files(file: &mut File, at: &Values) {
+fn site_files(file: &mut Example, at: &Values) {
     file.set("/srv/site/static", &at.in_folder("static"));
     file.set("/etc/ssl/site.pem", &at.in_folder("site.pem"));
     file.set("/etc/ssl/site.key", &at.in_folder("site.key"));
 }
 
 fn program(name: &str) -> Command {
-    let sbin = Path::new("/usr/sbin").join(name);
-    Command::new(if sbin.exists() { sbin.as_os_str() } else { name.as_ref() })
+    Command::new(path_of(name).expect("it was there a moment ago"))
 }
 
 /// A key, and a certificate that it signed itself; the certificate's file also holds the key, as HAProxy wants it.

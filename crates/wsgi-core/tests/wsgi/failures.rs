@@ -323,6 +323,10 @@ fn a_body_that_breaks_off_is_not_the_applications_fault() {
         let answer = app.request("POST", "/").body(&[b"abc"]).broken(kind).with(|recorder| recorder.input.clear()).run();
         assert_eq!((answer.status(), &*answer.errors), (status, ""));
     }
+    let app = App::new("def application(environ, start_response): list(environ['wsgi.input'])");
+    let too_large = || wsgi_core::wire::Error::BodyTooLarge { limit: 3 }.into();
+    let answer = app.request("POST", "/").body(&[b"abcdef"]).with(|recorder| recorder.input.clear()).refused(too_large).run();
+    assert_eq!((answer.status(), &*answer.errors), ("413 Payload Too Large", ""));
     // Other exceptions are, whatever the body did.
     let app = App::new(
         "

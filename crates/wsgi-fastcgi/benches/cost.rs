@@ -1,0 +1,3 @@
+//! What the codec costs by itself.
+
+fn main() {}
