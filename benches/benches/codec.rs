@@ -134,7 +134,7 @@ struct Connection {
 impl Connection {
     fn new() -> Connection {
         Connection {
-            codec: Http1::new().connect(&link()),
+            codec: Http1::new().connect(&link(54321)),
             input: BytesMut::with_capacity(128 * 1024),
             head: RequestHead::default(),
             date: HttpDate::from_unix(784_111_777),

@@ -34,16 +34,17 @@ fn main() {
         watch.row("attach, detach", || Python::attach(|py| _ = unknown(py)));
         for (kind, request) in [("bare request", BARE), ("browser", BROWSER)] {
             parts(&watch, kind, request);
-            let mut connection = Memory::new(&Http1::new());
-            let reply = connection.serve(request, &hello);
-            assert!(
-                reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(b"\r\n\r\nHello, world!\n"),
-                "{}",
-                String::from_utf8_lossy(reply)
-            );
-            watch.row(&format!("{kind}: whole request, hello in Python"), || {
-                unknown(connection.serve(unknown(request), &hello));
-            });
+            for count in [1, 64] {
+                let mut connections = connections(count);
+                let reply = connections[0].serve(request, &hello);
+                let whole = reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(b"\r\n\r\nHello, world!\n");
+                assert!(whole, "{}", String::from_utf8_lossy(reply));
+                let mut turn = 0;
+                watch.row(&format!("{kind}: whole request, hello in Python, connections: {count}"), || {
+                    unknown(connections[turn].serve(unknown(request), &hello));
+                    turn = (turn + 1) % connections.len();
+                });
+            }
         }
         floors(&watch);
     });
@@ -57,13 +58,14 @@ fn parts(watch: &Stopwatch, kind: &str, request: &'static [u8]) {
     }
     let noting =
         Application::new(Python::attach(|py| wrap_pyfunction!(noting, py).expect("a function can be wrapped").into_any().unbind()));
-    let mut connection = Memory::new(&Http1::new());
+    let mut connections = connections(64);
     let mut phases: [Vec<f64>; PHASES.len()] = Default::default();
-    for _ in 0..if watch.timed() { 200_000 } else { 3 } {
+    for turn in 0..if watch.timed() { 200_000 } else { 3 } {
+        let connection = &mut connections[turn % 64];
         note(0);
         connection.receive(unknown(request));
         note(1);
-        noting.handle(&mut Noting(&mut connection));
+        noting.handle(&mut Noting(connection));
         note(PHASES.len());
         connection.conclude();
         let notes = NOTES.get();
@@ -75,6 +77,11 @@ fn parts(watch: &Stopwatch, kind: &str, request: &'static [u8]) {
     for (name, costs) in names.iter().zip(phases) {
         watch.line(name, Cost::of(costs).less(clock));
     }
+}
+
+/// Connections that differ by their port, as those of a server do.
+fn connections(count: u16) -> Vec<Memory> {
+    (0..count).map(|number| Memory::new(&Http1::new(), 50_000 + number)).collect()
 }
 
 /// What cannot be avoided.

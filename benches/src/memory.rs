@@ -19,21 +19,21 @@ pub struct Memory {
     finished: bool,
 }
 
-/// A connection as the load generator makes it.
-pub fn link() -> Link {
+/// A connection as the load generator makes it, from this port.
+pub fn link(port: u16) -> Link {
     let address = |port| Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
-    Link { local: address(8000), remote: address(54321), secure: false }
+    Link { local: address(8000), remote: address(port), secure: false }
 }
 
 impl Memory {
-    /// A connection that was just accepted.
-    pub fn new(dialect: &dyn Dialect) -> Memory {
+    /// A connection that was just accepted, from this port.
+    pub fn new(dialect: &dyn Dialect, port: u16) -> Memory {
         Memory {
-            codec: dialect.connect(&link()),
+            codec: dialect.connect(&link(port)),
             date: HttpDate::from_unix(784_111_777),
-            input: BytesMut::with_capacity(64 * 1024),
+            input: BytesMut::with_capacity(4096),
             head: RequestHead::default(),
-            output: Vec::with_capacity(64 * 1024),
+            output: Vec::with_capacity(4096),
             started: false,
             finished: false,
         }

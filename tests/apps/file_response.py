@@ -81,6 +81,7 @@ def application(environ, start_response):
     query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     content = CONTENT if "empty" not in query else b""
     file = KINDS[query["kind"]](content)
+    probe.note("file", file)
     headers = [("Content-Type", "application/octet-stream")]
     if "length" in query:
         headers.append(("Content-Length", query["length"]))

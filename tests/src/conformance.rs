@@ -11,14 +11,8 @@ use std::path::{Path, PathBuf};
 /// A clause: its number, whom it binds (`S`erver, `A`pplication, `M`iddleware), and what it asks in a few words.
 pub struct Clause(pub &'static str, pub &'static str, pub &'static str);
 
-/// Where a clause has no test: why, and how what is checked here bears on it.
-pub const REASONS: &[(&str, &str)] = &[
-    ("23", "there is no TLS yet; the variables of a secure link come with it"),
-    ("33", "documentation: `Application::errors` says where the stream goes"),
-    ("72", "leave to do more, which is not taken: bodies go out as the application gave them"),
-    ("74", "leave to do more, which is not taken: conditional requests are the application's"),
-    ("91", "no extension here replaces a part of WSGI; `wsgi.early_hints` and `wsgi.file_wrapper` add to it"),
-];
+/// Where a clause that binds servers has no test: why, and how what is checked here bears on it.
+pub const REASONS: &[(&str, &str)] = &[("33", "documentation: `Application::errors` says where the stream goes")];
 
 /// The text of `CONFORMANCE.md` for the tests that stand in this workspace.
 ///

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 use wsgi_core::Interpreter;
 
 /// A fixture application: a module that was run afresh, so that cases that run at the same time share nothing.
@@ -83,6 +83,16 @@ fn extract<'py, T: FromPyObjectOwned<'py>>(note: &Bound<'py, PyAny>, name: &str)
     T::extract(note.as_borrowed()).unwrap_or_else(|_| panic!("the note {name:?} is of another type: {note:?}"))
 }
 
+/// The SHA-256 of these bytes in hexadecimal, by Python.
+pub fn sha256(bytes: &[u8]) -> String {
+    interpreter();
+    Python::attach(|py| {
+        let digest = py.import("hashlib")?.getattr("sha256")?.call1((PyBytes::new(py, bytes),))?;
+        digest.call_method0("hexdigest")?.extract()
+    })
+    .unwrap_or_else(|error: PyErr| panic!("{error}"))
+}
+
 /// Where the fixture applications are.
 pub fn apps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("apps")
@@ -112,4 +122,39 @@ pub fn unraisable() -> Vec<String> {
         list.call_method0("clear").expect("a list");
         texts
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use pyo3::types::PyDict;
+
+    use super::*;
+
+    /// What makes every case of the validated dimension fail whose iterable is not closed.
+    #[test]
+    fn an_iterable_that_the_validator_finds_unclosed_is_noticed() {
+        let fixture = Fixture::load("hello");
+        let application = Fixture::validated(&fixture.callable("application"));
+        let call = |close: bool| {
+            Python::attach(|py| -> PyResult<()> {
+                let environ = PyDict::new(py);
+                py.import("wsgiref.util")?.getattr("setup_testing_defaults")?.call1((&environ,))?;
+                for (name, value) in [("SERVER_NAME", "localhost"), ("SERVER_PORT", "80")] {
+                    environ.set_item(name, value)?;
+                }
+                let start_response = py.eval(c"lambda status, headers, exc_info=None: lambda data: None", None, None)?;
+                let blocks = application.bind(py).call1((environ, start_response))?;
+                blocks.try_iter()?.count();
+                if close {
+                    blocks.call_method0("close")?;
+                }
+                Ok(())
+            })
+            .unwrap();
+            unraisable()
+        };
+        assert_eq!(call(true), Vec::<String>::new());
+        let told = call(false);
+        assert!(told.len() == 1 && told[0].contains("without being closed"), "{told:?}");
+    }
 }

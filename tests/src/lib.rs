@@ -1,18 +1,21 @@
 //! Shared parts of the tests that cross crates.
 //!
-//! - [`matrix`] runs one case through every [`column`]: every front end, each with the application plain and wrapped in
+//! - [`matrix`] runs one case through every [`mod@column`]: every front end, each with the application plain and wrapped in
 //!   `wsgiref.validate.validator`. The cases are in `tests/matrix/`, the applications in `apps/`.
 //! - [`client`] is the strict HTTP client that the cases look through.
 //! - [`conformance`] makes `CONFORMANCE.md` from the comments above the tests.
-//! - [`process`] starts the real `serve` program, [`venv`] makes the environment that holds the real frameworks.
+//! - [`front`] puts real web servers in front of the real server.
+//! - [`process`] starts the real `serve` program, [`browser`] talks to it, [`venv`] makes the environment that holds the real frameworks.
 
 use std::time::Duration;
 
+pub mod browser;
 pub mod client;
 pub mod column;
 pub mod columns;
 pub mod conformance;
 pub mod fixture;
+pub mod front;
 pub mod log;
 pub mod matrix;
 pub mod process;

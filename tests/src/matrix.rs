@@ -11,7 +11,7 @@
 //! A fixture in `apps/faulty` breaks PEP 3333 on purpose, so it runs plain only, as do the few in [`EXEMPT`]. With `WSGI_COLUMN` set only the
 //! column of that name runs.
 
-use std::cell::Cell;
+use std::cell::{Cell, Ref, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -124,7 +124,7 @@ impl Matrix {
             variables: self.variables.clone(),
             http: self.http.clone(),
         });
-        let site = Site { front: Some(front), fixture, errors, column: column.name(), validated, in_order: Cell::new(true) };
+        let site = Site { front: RefCell::new(Some(front)), fixture, errors, column: column.name(), validated, in_order: Cell::new(true) };
         let passed = catch_unwind(AssertUnwindSafe(|| case(&site)));
         if let Err(panic) = passed {
             site.in_order.set(false);
@@ -137,7 +137,7 @@ impl Matrix {
 /// A fixture that is being served, and what the test can see of both sides.
 pub struct Site {
     /// `None` once it is stopped.
-    front: Option<Box<dyn Front>>,
+    front: RefCell<Option<Box<dyn Front>>>,
     fixture: Fixture,
     errors: Arc<Errors>,
     column: &'static str,
@@ -232,21 +232,21 @@ impl Site {
     }
 
     /// Ends everything and waits for it, so that what happens last has happened.
-    pub fn stop(&mut self) {
-        if let Some(front) = self.front.take() {
+    pub fn stop_serving(&self) {
+        if let Some(front) = self.front.borrow_mut().take() {
             self.fixture.open_all();
             front.stop();
         }
     }
 
-    fn front(&self) -> &dyn Front {
-        self.front.as_deref().expect("a site that was not stopped")
+    fn front(&self) -> Ref<'_, dyn Front> {
+        Ref::map(self.front.borrow(), |front| front.as_deref().expect("a site that was not stopped"))
     }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.stop();
+        self.stop_serving();
         let unraisable = unraisable();
         if self.in_order.get() && !std::thread::panicking() {
             assert!(unraisable.is_empty(), "Python could not raise {unraisable:?}");

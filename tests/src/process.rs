@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -60,15 +61,16 @@ pub struct Ended {
 
 impl Process {
     /// Starts `serve` with these arguments, in an environment without what the developer's own could change.
-    pub fn serve<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Process {
+    pub fn serve<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Process {
+        Process::start(Process::serve_command(arguments))
+    }
+
+    /// What [`serve`](Self::serve) starts, to be added to.
+    pub fn serve_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(serve_program());
+        command.args(arguments).env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV");
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
-            .args(arguments)
-            .env_remove("PYTHONPATH")
-            .env_remove("VIRTUAL_ENV")
-            .env_remove("RUST_LOG")
-            .env("PYTHONDONTWRITEBYTECODE", "1");
-        Process::start(command)
     }
 
     /// Starts a program.
@@ -100,6 +102,17 @@ impl Process {
         }
     }
 
+    /// Where it listens, once it has said so. Of several TCP addresses the first.
+    pub fn address(&mut self) -> SocketAddr {
+        let line = self.line_with(LISTENING);
+        address_in(&line).unwrap_or_else(|| panic!("no address in {line:?}"))
+    }
+
+    /// The same, of a process that has already said so.
+    pub fn address_again(&self) -> SocketAddr {
+        self.stderr().lines().find(|line| line.contains(LISTENING)).and_then(address_in).expect("it has said where it listens")
+    }
+
     /// What was said on standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
@@ -113,6 +126,12 @@ impl Process {
     /// The id of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it has, and all that it said.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().expect("a child")?;
+        Some(format!("{status}; standard output: {}; standard error: {}", self.stdout.finished(), self.stderr.finished()))
     }
 
     /// Sends `SIGTERM`.
@@ -146,6 +165,14 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a line begins with that says where the server listens by TCP.
+const LISTENING: &str = "listening on http://";
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(LISTENING)?;
+    rest.split(['/', ' ']).next()?.parse().ok()
 }
 
 /// One stream of a program, read by a thread of its own.

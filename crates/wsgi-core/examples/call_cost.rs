@@ -1,7 +1,8 @@
 //! What one call of an application costs in this process, without sockets and codecs: `cargo run --release -p wsgi-core --example call_cost`.
 //!
 //! Each row is the least of several rounds, in nanoseconds a request. `handle` attaches to Python and detaches for each request, as the
-//! engine does; the rows below it stay attached, so that the difference is the price of attaching.
+//! engine does; the rows below it stay attached, so that the difference is the price of attaching. With the name of a row and a number as
+//! arguments, that row runs alone, once, with so many requests: for `valgrind --tool=callgrind`.
 
 use std::fs::File;
 use std::io;
@@ -102,10 +103,13 @@ fn main() {
             measure("100 blocks of 1 KiB from a generator", &application("generator"), &mut request(1, b""), 2_000);
         });
     });
+    if std::env::args().len() > 1 {
+        return;
+    }
     Python::attach(|py| {
         let module = PyModule::from_code(py, APPLICATIONS, c"applications.py", c"applications").expect("source");
         let direct = module.getattr("direct").expect("name");
-        let least = (0..7)
+        let least = (0..ROUNDS)
             .map(|_| {
                 let begin = Instant::now();
                 direct.call1((100_000,)).expect("no exception");
@@ -117,8 +121,18 @@ fn main() {
 }
 
 fn measure(name: &str, application: &Application, exchange: &mut Nothing, times: usize) {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, only, times] = &arguments[..] {
+        if only == name {
+            (0..times.parse().expect("a number")).for_each(|turn| {
+                exchange.rewind(turn);
+                application.handle(exchange);
+            });
+        }
+        return;
+    }
     let mut least = f64::MAX;
-    for _ in 0..7 {
+    for _ in 0..ROUNDS {
         let begin = Instant::now();
         for turn in 0..times {
             exchange.rewind(turn);
@@ -129,6 +143,8 @@ fn measure(name: &str, application: &Application, exchange: &mut Nothing, times:
     assert!(exchange.finished, "{name}");
     println!("{least:8.0}  {name}");
 }
+
+const ROUNDS: usize = 7;
 
 fn request(fields: usize, body: &[u8]) -> Nothing {
     let mut head = RequestHead::default();

@@ -73,6 +73,7 @@ impl Connection {
 
     fn over(&mut self, reason: CloseReason) -> Next {
         self.phase = Phase::Over;
+        self.reply = Reply::Unstarted;
         Next::Close(reason)
     }
 }
@@ -270,3 +271,14 @@ impl Exchange {
 
 /// A chunk's size in at most 16 digits, and two line ends.
 const CHUNK_OVERHEAD: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be ten thousand of them, nearly all of them idle.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 128, "{} bytes", size_of::<Connection>());
+    }
+}

@@ -111,7 +111,7 @@ pub fn replies(bytes: &[u8]) {
             }
             1 => codec.start(&ok(Some(size as u64)), &date, &mut out),
             2 => codec.start(&ok(None), &date, &mut out),
-            3 | 4 | 5 => codec.data(block, &mut out),
+            3..=5 => codec.data(block, &mut out),
             6 => {
                 if codec.raw(size as u64, &mut out) {
                     announced = size;

@@ -13,13 +13,13 @@ use crate::client::Wire;
 use crate::column::{Column, Conversation, Feature, Front, Served};
 
 /// The engine behind a TCP socket.
-pub const HTTP_OVER_TCP: Engine = Engine { unix: false };
+pub(super) const HTTP_OVER_TCP: Engine = Engine { unix: false };
 
 /// The engine behind a Unix socket.
-pub const HTTP_OVER_UNIX: Engine = Engine { unix: true };
+pub(super) const HTTP_OVER_UNIX: Engine = Engine { unix: true };
 
 /// The blocking engine with HTTP/1.
-pub struct Engine {
+pub(super) struct Engine {
     unix: bool,
 }
 

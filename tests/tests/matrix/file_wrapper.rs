@@ -1,5 +1,6 @@
 //! `wsgi.file_wrapper`.
 
+use pyo3::prelude::*;
 use wsgi_tests::column::{End, Feature, Request, Version};
 use wsgi_tests::log;
 use wsgi_tests::matrix::{Site, matrix};
@@ -83,6 +84,22 @@ fn the_file_is_closed_once_after_it_was_sent() {
             whole(site, &format!("kind={kind}"));
             site.wait_for("closed");
             assert_eq!(site.count("closed"), 1, "{kind}");
+        });
+    }
+}
+
+// clauses: 96, D19, D20
+#[test]
+fn a_plain_file_is_closed_however_it_was_sent() {
+    for kind in ["file", "unbuffered", "bytesio"] {
+        matrix("file_response").run(|site| {
+            for query in ["", "&length=100", "&offset=400000", "&empty=1"] {
+                whole(site, &format!("kind={kind}{query}"));
+            }
+            site.stop_serving();
+            let files: Vec<Py<PyAny>> = site.notes("file");
+            let closed = |file: &Py<PyAny>| Python::attach(|py| file.getattr(py, "closed")?.extract::<bool>(py)).expect("a file");
+            assert_eq!(files.iter().map(closed).collect::<Vec<_>>(), [true; 4], "{kind}");
         });
     }
 }

@@ -14,7 +14,7 @@ use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
 use crate::exchange::{self, Exchange};
-use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
+use crate::wire::{BodyLength, CloseReason, Error, Event, HttpDate, Next, RequestHead, ResponseHead};
 
 /// The buffers of one worker thread, which every connection borrows in turn.
 pub(super) struct Scratch {
@@ -54,6 +54,8 @@ enum Body {
 struct Failure {
     kind: io::ErrorKind,
     text: String,
+    /// What the peer did wrong, if it was that: it says what to answer.
+    peer: Option<Error>,
 }
 
 impl<'a> Conversation<'a> {
@@ -403,15 +405,19 @@ impl Exchange for Conversation<'_> {
 
 impl Failure {
     fn new(kind: io::ErrorKind, text: String) -> Failure {
-        Failure { kind, text }
+        Failure { kind, text, peer: None }
     }
 
     fn of(error: &io::Error) -> Failure {
-        Failure::new(error.kind(), error.to_string())
+        let peer = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
+        Failure { peer, ..Failure::new(error.kind(), error.to_string()) }
     }
 
     fn error(&self) -> io::Error {
-        io::Error::new(self.kind, self.text.clone())
+        match &self.peer {
+            Some(error) => error.clone().into(),
+            None => io::Error::new(self.kind, self.text.clone()),
+        }
     }
 }
 

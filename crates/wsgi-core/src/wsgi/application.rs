@@ -160,7 +160,8 @@ impl Handler for Application {
         }
         let mut spooled = None;
         if let (BodyLength::Unknown, UnsizedBody::Spool { memory, limit }) = (exchange.head().body(), self.options.unsized_body) {
-            match spool(exchange, memory, limit) {
+            // Detached, should the caller be attached: this waits for the peer.
+            match Python::attach(|py| py.detach(|| spool(exchange, memory, limit))) {
                 Ok(body) => spooled = Some(body),
                 Err(error) => {
                     tracing::info!(target: "wsgi", "request body cannot be taken: {error}");

@@ -15,7 +15,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use super::errors::Errors;
 use super::file_wrapper::FileWrapper;
 use super::kit::Kit;
-use super::lent::Desk;
+use super::lent::Guard;
 use super::reply::{LARGE_BYTES, Phase, Reply};
 use super::session::{Session, State};
 use super::text::kind;
@@ -105,7 +105,7 @@ impl Call<'_> {
     /// The only block of a list or tuple: its length is that of the body (clause 69), and all goes out at once.
     fn send_only(&self, py: Python<'_>, item: &Bound<'_, PyAny>) -> Result<(), Failure> {
         let block = block(0, item)?;
-        let send = |desk: &mut Desk<State>| -> Result<Excess, Failure> {
+        let send = |desk: &mut Guard<'_, State>| -> Result<Excess, Failure> {
             let (exchange, reply) = ready(desk)?;
             let before = reply.excess;
             if !reply.wrote {
@@ -162,7 +162,7 @@ impl Call<'_> {
             let block = block(position, &item)?;
             if position == 0 && !block.is_empty() && self.lengthless(py) && answer.len().is_ok_and(|len| len == 1) {
                 // Clauses 12 and 69.
-                self.session.with(py, |desk| desk.state.reply.derive_length(block.len() as u64));
+                self.session.with(py, |desk| desk.parts().1.reply.derive_length(block.len() as u64));
             }
             if self.push(py, block, true)? == Then::Enough {
                 return Ok(());
@@ -173,7 +173,7 @@ impl Call<'_> {
 
     /// Queues a block, and sends it if told to.
     fn push(&self, py: Python<'_>, block: &[u8], flush: bool) -> Result<Then, Failure> {
-        let push = |desk: &mut Desk<State>| -> Result<(Then, Excess), Failure> {
+        let push = |desk: &mut Guard<'_, State>| -> Result<(Then, Excess), Failure> {
             // Clause 65: also an empty block comes too early.
             let (exchange, reply) = ready(desk)?;
             if block.is_empty() {
@@ -229,7 +229,7 @@ impl Call<'_> {
     /// Whether a length could be derived.
     fn lengthless(&self, py: Python<'_>) -> bool {
         self.session.with(py, |desk| {
-            let reply = &desk.state.reply;
+            let reply = &desk.parts().1.reply;
             reply.phase() == Phase::Ready && reply.declared().is_none()
         })
     }
@@ -244,7 +244,7 @@ impl Call<'_> {
     /// Says what went wrong, to the log and to the client as far as it can still be told.
     fn fail(&self, py: Python<'_>, failure: Failure) {
         let what = self.session.with(py, |desk| {
-            let State { reply, body } = &desk.state;
+            let State { reply, body } = desk.parts().1;
             What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().map(|broken| broken.status) }
         });
         let request = self.request(py);
@@ -292,7 +292,7 @@ impl Call<'_> {
     }
 
     fn flush(&self, py: Python<'_>) {
-        if self.session.with(py, |desk| desk.state.reply.unflushed) {
+        if self.session.with(py, |desk| desk.parts().1.reply.unflushed) {
             self.session.detached(py, |lent| {
                 let mut desk = lent.lock();
                 if let (Some(exchange), State { reply, .. }) = desk.parts() {
@@ -305,7 +305,7 @@ impl Call<'_> {
 }
 
 /// The exchange and a reply that may begin, or has begun.
-fn ready(desk: &mut Desk<State>) -> Result<(&mut dyn Exchange, &mut Reply), Failure> {
+fn ready<'a>(desk: &'a mut Guard<'_, State>) -> Result<(&'a mut dyn Exchange, &'a mut Reply), Failure> {
     let (Some(exchange), State { reply, .. }) = desk.parts() else { return Err(Failure::Gone) };
     match reply.phase() {
         Phase::Idle => Err(Failure::Broke("application did not call start_response()".to_owned())),

@@ -121,7 +121,8 @@ pub(super) fn file(py: Python<'_>, path: &Path, callable: &str) -> Result<Py<PyA
     let callable = Callable::parse(&target, callable)?;
     let full = path.canonicalize().map_err(unreadable)?;
     let source = fs::read(&full).map_err(unreadable)?;
-    let module = run_file(py, &full, &source).map_err(|error| raised(py, &target, &error, neighbour_hint(py, &full, &error)))?;
+    let module = run_file(py, &full, &source)
+        .map_err(|error| raised(py, &target, &error, neighbour_hint(py, &full, &error).or_else(|| searched_hint(py, &error))))?;
     callable.find_in(&module, &target, "the file")
 }
 
@@ -213,7 +214,7 @@ fn import_failed(py: Python<'_>, target: &str, name: &str, error: &PyErr) -> Imp
     match missing {
         Some(_) if name.ends_with(".py") => ImportError::Malformed { target: target.to_owned(), reason: names_a_file(name) },
         Some(missing) => ImportError::NoModule { target: target.to_owned(), missing, searched: searched(py) },
-        None => raised(py, target, error, None),
+        None => raised(py, target, error, searched_hint(py, error)),
     }
 }
 
@@ -232,6 +233,11 @@ fn missing_module(py: Python<'_>, error: &PyErr) -> Option<String> {
         return None;
     }
     error.value(py).getattr("name").ok()?.extract().ok()
+}
+
+/// For an application that misses a module: most often, the virtualenv is not the one that was meant.
+fn searched_hint(py: Python<'_>, error: &PyErr) -> Option<String> {
+    missing_module(py, error).map(|_| format!(" (searched: {})", list(&searched(py))))
 }
 
 /// For a file that imports its neighbour, which works when it is run as a program.

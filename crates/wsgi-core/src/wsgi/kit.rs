@@ -153,6 +153,11 @@ impl Objects {
     }
 }
 
+/// How many references there are to an object of this thread's.
+///
+/// Where there is no GIL, this is the sum of what this thread counts and what others do. If it is no more than the kit's own, no other thread
+/// has a reference from which it could make another; a reference that another thread has just dropped may still be counted, which only
+/// makes the kit give up an object too early.
 fn count<T>(_: Python<'_>, object: &Py<T>) -> usize {
     // SAFETY: the object is alive, and this thread is attached.
     let count = unsafe { ffi::Py_REFCNT(object.as_ptr()) };

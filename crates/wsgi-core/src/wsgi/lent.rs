@@ -9,7 +9,6 @@
 
 #![allow(unsafe_code)]
 
-use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -23,11 +22,10 @@ pub(super) struct Lent<S> {
     out: AtomicBool,
 }
 
-/// What the lock guards.
-pub(super) struct Desk<S> {
+/// What the lock guards. Nobody else gets a `&mut` to it: swapped with another, it would carry an exchange out of its scope.
+struct Desk<S> {
     exchange: Option<Erased>,
-    /// The state.
-    pub(super) state: S,
+    state: S,
 }
 
 /// An exchange without its lifetime.
@@ -45,12 +43,13 @@ impl<S> Lent<S> {
     /// Puts the exchange in the slot while `work` runs, and takes it back.
     ///
     /// `prepare` sees the exchange and the state before anybody else does. At the end this waits for whoever holds the lock; to wait in
-    /// another way, call [`Desk::take_back`] before.
+    /// another way, call [`Guard::take_back`] before.
     ///
     /// # Panics
     /// If the slot is occupied.
     pub(super) fn scope<R>(&self, exchange: &mut dyn Exchange, prepare: impl FnOnce(&mut S, &dyn Exchange), work: impl FnOnce() -> R) -> R {
-        let mut desk = self.lock();
+        let mut guard = self.lock();
+        let desk = &mut *guard.desk;
         assert!(desk.exchange.is_none(), "an exchange was lent twice");
         prepare(&mut desk.state, exchange);
         // SAFETY: only the lifetime changes. The pointer stays in the slot until `Return` is dropped at the end of this function, thus
@@ -59,7 +58,7 @@ impl<S> Lent<S> {
         let erased = unsafe { std::mem::transmute::<NonNull<dyn Exchange + '_>, NonNull<dyn Exchange + 'static>>(NonNull::from(exchange)) };
         desk.exchange = Some(Erased(erased));
         self.out.store(true, Ordering::Relaxed);
-        drop(desk);
+        drop(guard);
         let _return = Return(self);
         work()
     }
@@ -104,32 +103,17 @@ impl<S> Guard<'_, S> {
         self.desk.exchange = None;
         self.out.store(false, Ordering::Release);
     }
-}
 
-impl<S> Deref for Guard<'_, S> {
-    type Target = Desk<S>;
-
-    fn deref(&self) -> &Desk<S> {
-        &self.desk
-    }
-}
-
-impl<S> DerefMut for Guard<'_, S> {
-    fn deref_mut(&mut self) -> &mut Desk<S> {
-        &mut self.desk
-    }
-}
-
-impl<S> Desk<S> {
     /// The exchange, while the request lasts, and the state.
     pub(super) fn parts(&mut self) -> (Option<&mut dyn Exchange>, &mut S) {
-        let exchange = self.exchange.as_mut().map(|erased| {
+        let Desk { exchange, state } = &mut *self.desk;
+        let exchange = exchange.as_mut().map(|erased| {
             // SAFETY: what stands in the slot is valid and used by nobody else (see `scope`), and `&mut self` proves that the lock is held
             // for as long as this borrow lives.
             let exchange: &mut dyn Exchange = unsafe { erased.0.as_mut() };
             exchange
         });
-        (exchange, &mut self.state)
+        (exchange, state)
     }
 }
 
@@ -208,7 +192,7 @@ mod tests {
         assert_eq!(answer, 7);
         assert!(!put(&lent, b"after"));
         assert_eq!(exchange.blocks, [b"within"]);
-        assert_eq!(lent.lock().state, 12);
+        assert_eq!(*lent.lock().parts().1, 12);
         lent.scope(
             &mut exchange,
             |_, _| {},

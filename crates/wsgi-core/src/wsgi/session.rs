@@ -7,7 +7,7 @@
 use pyo3::prelude::*;
 
 use super::input::Body;
-use super::lent::{Desk, Lent};
+use super::lent::{Guard, Lent};
 use super::reply::Reply;
 use crate::Exchange;
 
@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Does something short, which must not block.
-    pub(super) fn with<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Desk<State>) -> R + Send) -> R {
+    pub(super) fn with<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Guard<'_, State>) -> R + Send) -> R {
         if let Some(mut desk) = self.lent.try_lock() {
             return work(&mut desk);
         }

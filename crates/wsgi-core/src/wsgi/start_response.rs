@@ -50,7 +50,7 @@ impl StartResponse {
             return Err(bad_exc_info(&show(other)));
         }
         fill(&mut head, status, headers)?;
-        session.with(py, |desk| desk.state.reply.set(head));
+        session.with(py, |desk| desk.parts().1.reply.set(head));
         Ok(self.write.clone_ref(py))
     }
 }

@@ -179,8 +179,13 @@ impl Request<'_> {
     }
 
     /// After its last piece the body is not at its end but broken.
-    pub(crate) fn broken(mut self, kind: io::ErrorKind) -> Self {
-        self.recorder.broken = Some(kind);
+    pub(crate) fn broken(self, kind: io::ErrorKind) -> Self {
+        self.refused(move || io::Error::new(kind, "the body broke off"))
+    }
+
+    /// After its last piece the body gives this error.
+    pub(crate) fn refused(mut self, error: impl Fn() -> io::Error + Send + 'static) -> Self {
+        self.recorder.broken = Some(Broken(Box::new(error)));
         self
     }
 
@@ -270,7 +275,7 @@ pub(crate) struct Recorder {
     pub(crate) head: RequestHead,
     log: Log,
     pub(crate) input: VecDeque<Bytes>,
-    broken: Option<io::ErrorKind>,
+    broken: Option<Broken>,
     ready: bool,
     flushes: usize,
     fail_at: Option<usize>,
@@ -286,6 +291,15 @@ pub(crate) struct Recorder {
     pub(crate) blocks: Vec<Vec<u8>>,
 }
 
+/// What a broken body gives, again and again.
+struct Broken(Box<dyn Fn() -> io::Error + Send>);
+
+impl std::fmt::Debug for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (self.0)().fmt(f)
+    }
+}
+
 impl Recorder {
     fn note(&self, event: String) {
         self.log.lock().unwrap().push(event);
@@ -295,8 +309,8 @@ impl Recorder {
         match self.input.front_mut() {
             Some(piece) if piece.len() > max => Ok(piece.split_to(max)),
             Some(_) => Ok(self.input.pop_front().unwrap_or_default()),
-            None => match self.broken {
-                Some(kind) => Err(io::Error::new(kind, "the body broke off")),
+            None => match &self.broken {
+                Some(Broken(error)) => Err(error()),
                 None => Ok(Bytes::new()),
             },
         }

@@ -212,7 +212,7 @@ fn the_process_environment_is_not_in_environ() {
     app.get("/").run().is_ok("[]");
 }
 
-// clauses: 28, 30, 33, 36, D1
+// clauses: 28, 30, 36, D1
 #[test]
 fn the_wsgi_variables_are_what_the_contract_says() {
     let app = show("[environ['wsgi.version'], type(environ['wsgi.version']), environ['wsgi.run_once'], environ['wsgi.input_terminated']]");

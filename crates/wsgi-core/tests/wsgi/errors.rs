@@ -65,7 +65,7 @@ fn what_is_flushed_goes_out_at_once_and_the_rest_with_the_request() {
     assert_eq!(*calls.lock().unwrap(), ["50 %", "half\n"]);
 }
 
-// clauses: 33, 87
+// clauses: 31, 87
 #[test]
 fn a_traceback_follows_what_the_application_wrote() {
     let answer = writing("errors.write('half a line'); 1 / 0").get("/").run();

@@ -201,7 +201,7 @@ def application(environ, start_response):
     assert!(answer.errors.contains("in __iter__") && answer.has("close"));
 }
 
-// clauses: 81
+// clauses: 81, D19
 #[test]
 fn close_is_called_once_on_every_path() {
     for (blocks, fail) in [
@@ -323,6 +323,10 @@ fn a_body_that_breaks_off_is_not_the_applications_fault() {
         let answer = app.request("POST", "/").body(&[b"abc"]).broken(kind).with(|recorder| recorder.input.clear()).run();
         assert_eq!((answer.status(), &*answer.errors), (status, ""));
     }
+    let app = App::new("def application(environ, start_response): list(environ['wsgi.input'])");
+    let too_large = || wsgi_core::wire::Error::BodyTooLarge { limit: 3 }.into();
+    let answer = app.request("POST", "/").body(&[b"abcdef"]).with(|recorder| recorder.input.clear()).refused(too_large).run();
+    assert_eq!((answer.status(), &*answer.errors), ("413 Payload Too Large", ""));
     // Other exceptions are, whatever the body did.
     let app = App::new(
         "

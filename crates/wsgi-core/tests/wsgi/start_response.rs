@@ -336,6 +336,21 @@ def application(environ, start_response):
     }
 }
 
+// clauses: 85, 86
+#[test]
+fn what_an_iterable_writes_while_it_is_iterated_over_keeps_its_place() {
+    let app = App::new(
+        "
+def application(environ, start_response):
+    write = start_response('200 OK', [])
+    yield b'a'
+    write(b'b')
+    yield b'c'
+",
+    );
+    app.get("/").run().is_ok("abc");
+}
+
 // clauses: 11, 47
 #[test]
 fn write_takes_exactly_bytes() {

@@ -33,9 +33,10 @@ use home::{Environment, Linked};
 /// Python, running in this process.
 ///
 /// # Python's main thread
-/// The thread that calls [`InterpreterBuilder::start`] becomes Python's main thread. Call [`load`](Self::load) on it too: `signal.signal` works on no
-/// other, and applications call it while they are imported. Later, handlers that Python code has installed run only while the main thread
-/// runs Python, which during service it does not; they run in [`stop`](Self::stop) at the latest.
+/// The thread that calls [`InterpreterBuilder::start`] becomes Python's main thread, and should live as long as the process: best, it is the
+/// one that runs `main`. Call [`load`](Self::load) on it too: `signal.signal` works on no other, and applications call it while they are
+/// imported. Later, handlers that Python code has installed run only while the main thread runs Python, which during service it does not;
+/// they run in [`stop`](Self::stop) at the latest.
 ///
 /// # Ending
 /// Dropping this value does nothing, and Python is never finalised: threads of this process may be attached to it for as long as they live.
