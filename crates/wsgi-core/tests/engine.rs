@@ -204,7 +204,20 @@ fn an_early_reply_reaches_a_peer_that_is_still_sending() {
     let mut writer = peer.stream.try_clone().unwrap();
     let sender = std::thread::spawn(move || while writer.write_all(&[0; 4096]).is_ok() {});
     assert_eq!(peer.reply(), "403 no");
+    peer.stream.shutdown(Shutdown::Both).unwrap();
     sender.join().unwrap();
+}
+
+#[test]
+fn an_early_reply_reaches_a_peer_that_reads_only_after_it_has_sent_all() {
+    // nginx passes an upload on like this. It answered 502 when the server threw away one megabyte and then closed the connection on the rest,
+    // for then the system resets it, and the reply is lost.
+    let server =
+        Started::new(|server| server.read_ahead(0), |exchange: &mut dyn Exchange| exchange.refuse(http::StatusCode::FORBIDDEN, "no"));
+    let mut peer = server.connect();
+    peer.send(b"/ 30000000\n");
+    peer.send(&vec![0; 30_000_000]);
+    assert_eq!(peer.reply(), "403 no");
 }
 
 #[test]

@@ -42,8 +42,8 @@ pub(super) enum State {
     Writing(Next),
     /// The peer to close: everything was sent, and closing now would destroy what it has not read yet.
     Lingering {
-        /// How much more is read and thrown away.
-        left: usize,
+        /// When it is cut off, whatever it still sends.
+        until: u64,
     },
 }
 

@@ -561,7 +561,9 @@ const DONE: u8 = 3;
 const LISTENERS: u64 = 1 << 32;
 /// How long an idle connection is kept after a shutdown began, for a request that is on its way.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
-/// How long a peer may take to close after its request was refused.
+/// How long a peer may be silent, and not close, after its request was refused or answered early.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long it may go on sending after that.
+const LINGER_AT_MOST: Duration = Duration::from_secs(30);
 /// How long after the end a worker may take to come back before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);

@@ -110,7 +110,10 @@ impl Worker {
                         let next = *next;
                         self.write_on(connection, next)
                     }
-                    State::Lingering { .. } => self.linger(connection),
+                    State::Lingering { until } => {
+                        let until = *until;
+                        self.linger(connection, index, until)
+                    }
                 };
                 match step {
                     Step::Again => {}
@@ -306,7 +309,7 @@ impl Worker {
             Next::Request => Step::Again,
             Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {
                 connection.socket.end_sending();
-                connection.state = State::Lingering { left: LINGER_BYTES };
+                connection.state = State::Lingering { until: deadline(super::LINGER_AT_MOST) };
                 Step::Again
             }
             Next::Close(reason) => {
@@ -320,24 +323,27 @@ impl Worker {
     }
 
     /// Throws away what the peer still sends, so that the system does not reset the connection before the peer has read the reply
-    /// (RFC 9112, 9.6).
-    fn linger(&mut self, connection: &mut Connection) -> Step {
-        loop {
+    /// (RFC 9112, 9.6). A web server in front passes a whole upload on before it reads anything, so the bound is a time and not a size.
+    fn linger(&mut self, connection: &mut Connection, index: u32, until: u64) -> Step {
+        let until = if self.shared.stopping() { until.min(deadline(super::LINGER)) } else { until };
+        let mut left = LINGER_BYTES_PER_VISIT;
+        while left > 0 && clock::now() < until {
             self.scratch.input.clear();
-            let received = connection.socket.receive(&mut self.scratch.input);
-            let State::Lingering { left } = &mut connection.state else { return Step::Close };
-            match received {
-                Ok(Received::Some { .. }) => *left = left.saturating_sub(self.scratch.input.len()),
+            match connection.socket.receive(&mut self.scratch.input) {
+                Ok(Received::Some { .. }) => left = left.saturating_sub(self.scratch.input.len()),
                 Ok(Received::Nothing) => {
                     self.scratch.input.clear();
-                    return Step::Park(deadline(super::LINGER));
+                    return Step::Park(until.min(deadline(super::LINGER)));
                 }
                 Ok(Received::End) | Err(_) => return Step::Close,
             }
-            if *left == 0 {
-                return Step::Close;
-            }
         }
+        if left > 0 {
+            return Step::Close;
+        }
+        self.scratch.input.clear();
+        self.shared.call_again(index);
+        Step::Park(until)
     }
 }
 
@@ -365,5 +371,5 @@ fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bo
 const ACCEPTS_PER_EVENT: usize = 16;
 /// How many pipelined requests of one connection are answered before others get a turn.
 const REQUESTS_PER_VISIT: usize = 32;
-/// How much a peer may still send after its request was refused, before it is cut off.
-const LINGER_BYTES: usize = 1 << 20;
+/// How much of an upload that nobody reads is thrown away before others get a turn.
+const LINGER_BYTES_PER_VISIT: usize = 1 << 20;
