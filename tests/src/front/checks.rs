@@ -375,7 +375,7 @@ impl Checked<'_> {
     }
 }
 
-/// What the application said in lines of `NAME=value`. A name that is not among them reads as [`ABSENT`].
+/// What the application said in lines of `NAME=value`. A name that is not among them reads as `ABSENT`.
 #[derive(Debug)]
 /// Read it by index.
 pub struct Values(BTreeMap<String, String>);
