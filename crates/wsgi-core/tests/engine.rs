@@ -556,6 +556,43 @@ fn a_peer_that_is_not_allowed_is_closed_at_once() {
     assert_eq!(peer.reply(), "200 /a ");
 }
 
+/// What was accepted for a shutdown used to go to whichever thread was free first, all of it, while the others had nothing to do.
+#[test]
+fn connections_that_wait_at_a_shutdown_are_served_by_all_threads() {
+    let (release, released) = channel::<()>();
+    let (held, holds) = channel();
+    let (held, released) = (Mutex::new(held), Arc::new(Mutex::new(released)));
+    let together = std::sync::Barrier::new(2);
+    let server = Started::new(
+        |server| server.threads(2),
+        move |exchange: &mut dyn Exchange| match path(exchange).as_str() {
+            "/hold" => {
+                held.lock().unwrap().send(()).unwrap();
+                wait_for(&released.lock().unwrap());
+                answer(exchange, b"held");
+            }
+            _ => {
+                together.wait();
+                answer(exchange, b"together");
+            }
+        },
+    );
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for peer in [&mut first, &mut second] {
+        peer.send(b"/hold 0\n");
+        wait_for(&holds);
+    }
+    let mut waiting = [server.connect(), server.connect()];
+    waiting.iter_mut().for_each(|peer| peer.send(b"/wait 0\n"));
+    server.handle.shutdown();
+    wait_until(|| TcpStream::connect(server.address).is_err());
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for peer in &mut waiting {
+        assert_eq!(peer.reply(), "200 together");
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {

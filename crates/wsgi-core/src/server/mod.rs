@@ -43,6 +43,7 @@ mod slots;
 mod socket;
 mod worker;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -182,7 +183,7 @@ impl Server {
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
-            calls: Mutex::new(Vec::new()),
+            calls: Mutex::default(),
             bell: Bell::default(),
         });
         let mut running = Running { shared: Arc::clone(&shared), workers: Vec::new(), control: None };
@@ -291,7 +292,7 @@ struct Shared {
     slots: Slots,
     phase: AtomicU8,
     /// Connections that a worker is to look at although the poller has nothing new of them.
-    calls: Mutex<Vec<u32>>,
+    calls: Mutex<VecDeque<u32>>,
     bell: Bell,
 }
 
@@ -384,12 +385,19 @@ impl Shared {
     }
 
     fn call_again(&self, index: u32) {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push_back(index);
         self.wake();
     }
 
-    fn woken(&self) -> Vec<u32> {
-        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The next connection to look at, for a worker that was woken. Only one, and the next worker is woken for the others: they must not wait
+    /// behind a slow request.
+    fn called(&self) -> Option<u32> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = calls.pop_front()?;
+        if !calls.is_empty() {
+            self.wake();
+        }
+        Some(index)
     }
 
     /// Blocks the control thread for a while, or until something is asked of it.

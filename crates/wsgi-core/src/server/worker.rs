@@ -65,7 +65,7 @@ impl Worker {
                     }
                     Key::Listener(index) => self.accept(index),
                     Key::Wake => {
-                        for index in self.shared.woken() {
+                        if let Some(index) = self.shared.called() {
                             self.visit(index);
                         }
                     }
