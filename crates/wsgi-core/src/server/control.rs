@@ -33,7 +33,7 @@ fn expire(shared: &Shared) {
         if slot.deadline() > now {
             continue;
         }
-        let seen = slot.try_look(|place| {
+        let seen = slot.try_expire(now, |place| {
             if let Some(connection) = place.as_deref_mut() {
                 end(shared, connection);
                 *place = None;
