@@ -107,7 +107,9 @@ impl Slot {
     /// `look` is given the place, and the deadline to set; it empties the place to close. It is called once more whenever there was an event
     /// in the meantime, which is what lets the poller be edge-triggered and never be armed again.
     pub(super) fn visit(&self, mut look: impl FnMut(&Slot, &mut Option<Box<Connection>>) -> u64) {
-        self.pending.store(true, Ordering::SeqCst);
+        self.pending.store(true, Ordering::Relaxed);
+        // Pairs with the fences after the unlocks: a failed `try_lock` is ordered by nothing else.
+        fence(Ordering::SeqCst);
         loop {
             let mut place = match self.connection.try_lock() {
                 Ok(place) => place,
