@@ -593,6 +593,26 @@ fn connections_that_wait_at_a_shutdown_are_served_by_all_threads() {
     }
 }
 
+/// Each byte that the peer sent used to begin its time anew.
+#[test]
+fn a_peer_that_sends_but_does_not_read_gets_no_more_time_for_it() {
+    let timeouts = Timeouts { write: Duration::from_millis(200), ..Timeouts::default() };
+    let block = vec![b'x'; 16 << 20];
+    let server = Started::new(|server| server.timeouts(timeouts), move |exchange: &mut dyn Exchange| answer(exchange, &block));
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n");
+    peer.trickle_until_closed();
+}
+
+#[test]
+fn a_peer_whose_request_was_refused_cannot_keep_its_connection_by_sending_on() {
+    let server = Started::new(|server| server, echo);
+    let mut peer = server.connect();
+    peer.send(b"nonsense\n");
+    assert_eq!(peer.line(), "400 0");
+    peer.trickle_until_closed();
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
@@ -756,6 +776,16 @@ impl Peer {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).unwrap();
         rest
+    }
+
+    /// Sends a byte now and then, until the other end is closed.
+    fn trickle_until_closed(&mut self) {
+        self.stream.set_nodelay(true).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while self.is_writable() {
+            assert!(Instant::now() < until, "the connection is closed in time");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn is_writable(&mut self) -> bool {

@@ -39,11 +39,17 @@ pub(super) enum State {
     /// The rest of a body that is read ahead, so that a slow sender holds no thread.
     Body(Box<Ahead>),
     /// The peer to take the rest of a reply that is complete.
-    Writing(Next),
+    Writing {
+        next: Next,
+        /// When it must have taken some more.
+        until: u64,
+    },
     /// The peer to close: everything was sent, and closing now would destroy what it has not read yet.
     Lingering {
         /// How much more is read and thrown away.
         left: usize,
+        /// When it must have closed.
+        until: u64,
     },
 }
 

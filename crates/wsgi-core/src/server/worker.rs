@@ -106,9 +106,9 @@ impl Worker {
                         Step::Park(deadline(self.shared.timeouts.head))
                     }
                     State::Reading | State::Body(_) => self.read(connection, slot.hangup(), &mut requests),
-                    State::Writing(next) => {
-                        let next = *next;
-                        self.write_on(connection, next)
+                    State::Writing { next, until } => {
+                        let (next, until) = (*next, *until);
+                        self.write_on(connection, next, until)
                     }
                     State::Lingering { .. } => self.linger(connection),
                 };
@@ -273,8 +273,9 @@ impl Worker {
         match send_some(connection, &mut self.scratch.output) {
             Ok(true) => self.follow(connection, next),
             Ok(false) => {
-                connection.state = State::Writing(next);
-                Step::Park(deadline(self.shared.timeouts.write))
+                let until = deadline(self.shared.timeouts.write);
+                connection.state = State::Writing { next, until };
+                Step::Park(until)
             }
             Err(error) => {
                 tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
@@ -283,11 +284,18 @@ impl Worker {
         }
     }
 
-    fn write_on(&mut self, connection: &mut Connection, next: Next) -> Step {
+    fn write_on(&mut self, connection: &mut Connection, next: Next, mut until: u64) -> Step {
         while connection.sent < connection.output.len() {
             match connection.socket.send(&connection.output[connection.sent..]) {
-                Ok(0) => return Step::Park(deadline(self.shared.timeouts.write)),
-                Ok(sent) => connection.sent += sent,
+                // Only what the peer takes gives it more time, not what it sends.
+                Ok(0) => {
+                    connection.state = State::Writing { next, until };
+                    return Step::Park(until);
+                }
+                Ok(sent) => {
+                    connection.sent += sent;
+                    until = deadline(self.shared.timeouts.write);
+                }
                 Err(error) => {
                     tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
                     return Step::Close;
@@ -306,7 +314,7 @@ impl Worker {
             Next::Request => Step::Again,
             Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {
                 connection.socket.end_sending();
-                connection.state = State::Lingering { left: LINGER_BYTES };
+                connection.state = State::Lingering { left: LINGER_BYTES, until: deadline(super::LINGER) };
                 Step::Again
             }
             Next::Close(reason) => {
@@ -325,12 +333,12 @@ impl Worker {
         loop {
             self.scratch.input.clear();
             let received = connection.socket.receive(&mut self.scratch.input);
-            let State::Lingering { left } = &mut connection.state else { return Step::Close };
+            let State::Lingering { left, until } = &mut connection.state else { return Step::Close };
             match received {
                 Ok(Received::Some { .. }) => *left = left.saturating_sub(self.scratch.input.len()),
                 Ok(Received::Nothing) => {
                     self.scratch.input.clear();
-                    return Step::Park(deadline(super::LINGER));
+                    return Step::Park(*until);
                 }
                 Ok(Received::End) | Err(_) => return Step::Close,
             }
