@@ -613,6 +613,39 @@ fn a_peer_whose_request_was_refused_cannot_keep_its_connection_by_sending_on() {
     peer.trickle_until_closed();
 }
 
+/// What had been queued is lost then, so that the mark of the end would stand behind a gap.
+#[test]
+fn the_end_of_a_reply_of_which_something_was_lost_is_not_sent() {
+    let timeouts = Timeouts { write: Duration::from_millis(80), ..Timeouts::default() };
+    let (lost, is_lost) = channel();
+    let (go_on, goes_on) = channel();
+    let (lost, goes_on) = (Mutex::new(lost), Mutex::new(goes_on));
+    let server = Started::new(
+        |server| server.timeouts(timeouts),
+        move |exchange: &mut dyn Exchange| {
+            exchange.start(&ResponseHead::of(http::StatusCode::OK));
+            while {
+                exchange.data(&[b'x'; 4096]);
+                exchange.flush().is_ok()
+            } {}
+            lost.lock().unwrap().send(()).unwrap();
+            wait_for(&goes_on.lock().unwrap());
+            exchange.finish();
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/marked 0\n");
+    wait_for(&is_lost);
+    // Makes room again.
+    peer.stream.set_nonblocking(true).unwrap();
+    let mut all = Vec::new();
+    assert_eq!(peer.stream.read_to_end(&mut all).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    peer.stream.set_nonblocking(false).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(peer.stream.read_to_end(&mut all).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(!all.ends_with(MARK));
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
@@ -809,6 +842,8 @@ struct Lines {
     no_raw: bool,
     /// Bodies go out in pieces, each announced by a line.
     pieces: bool,
+    /// Replies end with a mark.
+    marked: bool,
 }
 
 impl Protocol for Lines {
@@ -839,6 +874,7 @@ impl Protocol for Lines {
         self.close |= path == "/close";
         self.no_raw = path == "/copied";
         self.pieces = path == "/pieces";
+        self.marked = path == "/marked";
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
         head.set_body(if self.left == 0 { BodyLength::Empty } else { BodyLength::Known(self.left) });
@@ -896,8 +932,11 @@ impl Protocol for Lines {
         input.starts_with(WITHDRAWN)
     }
 
-    fn finish(&mut self, _: &mut Vec<u8>) -> Next {
+    fn finish(&mut self, out: &mut Vec<u8>) -> Next {
         self.in_request = false;
+        if self.marked {
+            out.extend_from_slice(MARK);
+        }
         if self.left > 0 {
             Next::Close(CloseReason::UnreadBody)
         } else if self.open_ended || self.close {
@@ -921,6 +960,7 @@ impl Protocol for Lines {
 }
 
 const WITHDRAWN: &[u8] = b"!";
+const MARK: &[u8] = b"<end>";
 const MOST_IN_A_PIECE: usize = 50_000;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);

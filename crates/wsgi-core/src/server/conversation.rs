@@ -80,7 +80,11 @@ impl<'a> Conversation<'a> {
         }
         match self.next {
             Some(next) if self.gone.is_none() => next,
-            _ => Next::Close(CloseReason::Reset),
+            _ => {
+                // What was queued when the peer was lost is gone; the reply's end after that gap would make it look whole.
+                self.scratch.output.clear();
+                Next::Close(CloseReason::Reset)
+            }
         }
     }
 
