@@ -646,6 +646,17 @@ fn the_end_of_a_reply_of_which_something_was_lost_is_not_sent() {
     assert!(!all.ends_with(MARK));
 }
 
+#[test]
+fn a_shutdown_may_be_given_any_time() {
+    let timeouts = Timeouts { shutdown: Duration::MAX, ..Timeouts::default() };
+    let server = Started::new(|server| server.timeouts(timeouts), echo);
+    let mut peer = server.connect();
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+    drop(peer);
+    assert_eq!(server.stop(), 0);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
