@@ -657,6 +657,36 @@ fn a_shutdown_may_be_given_any_time() {
     assert_eq!(server.stop(), 0);
 }
 
+/// Each interruption used to count as half a second: a profiler's signals made every deadline pass at once.
+#[test]
+fn a_thread_that_waits_may_be_interrupted() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing, and no other test uses this signal.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    let timeouts = Timeouts { body: Duration::from_secs(5), ..Timeouts::default() };
+    let (begun, began) = channel();
+    let begun = Mutex::new(begun);
+    let server = Started::new(
+        |server| server.timeouts(timeouts).read_ahead(0),
+        move |exchange: &mut dyn Exchange| {
+            // SAFETY: may be called at any time.
+            begun.lock().unwrap().send(unsafe { libc::pthread_self() }).unwrap();
+            let body = exchange.read(100).map_or_else(|error| error.to_string().into(), |bytes| bytes);
+            answer(exchange, &body);
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 2\n");
+    let thread = wait_for(&began);
+    for _ in 0..50 {
+        // SAFETY: the thread waits for the body that is not sent yet, so it is alive.
+        unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    peer.send(b"ok");
+    assert_eq!(peer.reply(), "200 ok");
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
