@@ -39,7 +39,11 @@ pub(super) enum State {
     /// The rest of a body that is read ahead, so that a slow sender holds no thread.
     Body(Box<Ahead>),
     /// The peer to take the rest of a reply that is complete.
-    Writing(Next),
+    Writing {
+        next: Next,
+        /// When it must have taken some more.
+        until: u64,
+    },
     /// The peer to close: everything was sent, and closing now would destroy what it has not read yet.
     Lingering {
         /// When it is cut off, whatever it still sends.

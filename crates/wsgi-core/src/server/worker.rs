@@ -65,7 +65,7 @@ impl Worker {
                     }
                     Key::Listener(index) => self.accept(index),
                     Key::Wake => {
-                        for index in self.shared.woken() {
+                        if let Some(index) = self.shared.called() {
                             self.visit(index);
                         }
                     }
@@ -106,9 +106,9 @@ impl Worker {
                         Step::Park(deadline(self.shared.timeouts.head))
                     }
                     State::Reading | State::Body(_) => self.read(connection, slot.hangup(), &mut requests),
-                    State::Writing(next) => {
-                        let next = *next;
-                        self.write_on(connection, next)
+                    State::Writing { next, until } => {
+                        let (next, until) = (*next, *until);
+                        self.write_on(connection, next, until)
                     }
                     State::Lingering { until } => {
                         let until = *until;
@@ -276,8 +276,9 @@ impl Worker {
         match send_some(connection, &mut self.scratch.output) {
             Ok(true) => self.follow(connection, next),
             Ok(false) => {
-                connection.state = State::Writing(next);
-                Step::Park(deadline(self.shared.timeouts.write))
+                let until = deadline(self.shared.timeouts.write);
+                connection.state = State::Writing { next, until };
+                Step::Park(until)
             }
             Err(error) => {
                 tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
@@ -286,11 +287,18 @@ impl Worker {
         }
     }
 
-    fn write_on(&mut self, connection: &mut Connection, next: Next) -> Step {
+    fn write_on(&mut self, connection: &mut Connection, next: Next, mut until: u64) -> Step {
         while connection.sent < connection.output.len() {
             match connection.socket.send(&connection.output[connection.sent..]) {
-                Ok(0) => return Step::Park(deadline(self.shared.timeouts.write)),
-                Ok(sent) => connection.sent += sent,
+                // Only what the peer takes gives it more time, not what it sends.
+                Ok(0) => {
+                    connection.state = State::Writing { next, until };
+                    return Step::Park(until);
+                }
+                Ok(sent) => {
+                    connection.sent += sent;
+                    until = deadline(self.shared.timeouts.write);
+                }
                 Err(error) => {
                     tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
                     return Step::Close;
@@ -309,7 +317,7 @@ impl Worker {
             Next::Request => Step::Again,
             Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {
                 connection.socket.end_sending();
-                connection.state = State::Lingering { until: deadline(super::LINGER_AT_MOST) };
+                connection.state = State::Lingering { until: deadline(self.shared.timeouts.linger) };
                 Step::Again
             }
             Next::Close(reason) => {
