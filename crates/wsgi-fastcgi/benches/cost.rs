@@ -1,7 +1,7 @@
 //! What the codec costs by itself, without sockets: nanoseconds an operation, the least and the middle of many batches.
 //!
 //! ```text
-//! cargo bench -p wsgi-fastcgi
+//! cargo bench -p wsgi-fastcgi [-- PART-OF-A-NAME...]
 //! ```
 //!
 //! A row begins with a copy of its bytes into the input buffer, as a read from a socket does, and ends with the least reply, without which
@@ -44,6 +44,7 @@ fn main() {
         assert_eq!(connection.poll(), Event::Head);
         connection.answer(black_box(b"Hello, world!\n"));
     });
+    replies("hello, alone", &nginx, b"Hello, world!\n");
     row("copy of an upload of 64 KiB", || connection.fill(black_box(&upload)));
     row("an upload of 64 KiB, least reply", || {
         connection.fill(black_box(&upload));
@@ -123,10 +124,34 @@ impl Connection {
     }
 }
 
+/// Times replies without the requests that they need, which are understood before.
+fn replies(name: &str, request: &[u8], body: &[u8]) {
+    let mut connections: Vec<Connection> = (0..64).map(|_| Connection::new()).collect();
+    let rounds = if std::env::args().any(|argument| argument == "--bench") { 2000 } else { 3 };
+    let mut each: Vec<f64> = (0..rounds)
+        .map(|_| {
+            for connection in &mut connections {
+                connection.fill(request);
+                assert_eq!(connection.poll(), Event::Head);
+            }
+            let start = Instant::now();
+            connections.iter_mut().for_each(|connection| connection.answer(black_box(body)));
+            start.elapsed().as_nanos() as f64 / connections.len() as f64
+        })
+        .collect();
+    each.sort_by(f64::total_cmp);
+    if rounds > 3 && wanted(name) {
+        println!("{name:<56} {:>10.1} {:>10.1} ns", each[0], each[each.len() / 2]);
+    }
+}
+
 /// Times an operation in batches that are long enough for the clock.
 fn row(name: &str, mut operation: impl FnMut()) {
     if !std::env::args().any(|argument| argument == "--bench") {
         (0..3).for_each(|_| operation());
+        return;
+    }
+    if !wanted(name) {
         return;
     }
     let mut batch = |count: u32| {
@@ -141,6 +166,12 @@ fn row(name: &str, mut operation: impl FnMut()) {
     let mut each: Vec<f64> = (0..1000).map(|_| batch(count).as_nanos() as f64 / f64::from(count)).collect();
     each.sort_by(f64::total_cmp);
     println!("{name:<56} {:>10.1} {:>10.1} ns", each[0], each[each.len() / 2]);
+}
+
+/// Whether the program's arguments ask for this row: those that are no option are parts of names.
+fn wanted(name: &str) -> bool {
+    let mut parts = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    parts.peek().is_none() || parts.any(|part| name.contains(&part))
 }
 
 /// A whole request under KEEP_CONN, in the records that nginx makes of it.

