@@ -52,7 +52,6 @@ impl Worker {
                     return;
                 }
             }
-            clock::refresh(&mut self.scratch.date);
             for event in &events {
                 let flags = event.flags;
                 match Key::from(event.data.u64()) {
@@ -267,6 +266,7 @@ impl Worker {
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
         tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
         connection.state = State::Reading;
+        clock::refresh(&mut self.scratch.date);
         connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);
         self.send(connection, Next::Close(CloseReason::Refused))
     }
