@@ -685,7 +685,7 @@ fn a_thread_that_waits_may_be_interrupted() {
         move |exchange: &mut dyn Exchange| {
             // SAFETY: may be called at any time.
             begun.lock().unwrap().send(unsafe { libc::pthread_self() }).unwrap();
-            let body = exchange.read(100).map_or_else(|error| error.to_string().into(), |bytes| bytes);
+            let body = exchange.read(100).unwrap_or_else(|error| error.to_string().into());
             answer(exchange, &body);
         },
     );
