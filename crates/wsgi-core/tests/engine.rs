@@ -685,7 +685,7 @@ fn a_thread_that_waits_may_be_interrupted() {
         move |exchange: &mut dyn Exchange| {
             // SAFETY: may be called at any time.
             begun.lock().unwrap().send(unsafe { libc::pthread_self() }).unwrap();
-            let body = exchange.read(100).map_or_else(|error| error.to_string().into(), |bytes| bytes);
+            let body = exchange.read(100).unwrap_or_else(|error| error.to_string().into());
             answer(exchange, &body);
         },
     );
@@ -699,6 +699,26 @@ fn a_thread_that_waits_may_be_interrupted() {
     }
     peer.send(b"ok");
     assert_eq!(peer.reply(), "200 ok");
+}
+
+/// Not the time at which the thread woke up, which for a slow handler, or behind slow requests, is long ago.
+#[test]
+fn a_reply_has_the_date_of_its_beginning() {
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            let begun = now();
+            wait_until(|| now() > begun + Duration::from_millis(1100));
+            answer(exchange, begun.as_secs().to_string().as_bytes());
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/dated 0\n");
+    let date: u64 = peer.line().parse().unwrap();
+    let reply = peer.reply();
+    let begun: u64 = reply.strip_prefix("200 ").unwrap().parse().unwrap();
+    assert!(date > begun, "{date} {begun}");
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------------
@@ -897,6 +917,8 @@ struct Lines {
     no_raw: bool,
     /// Bodies go out in pieces, each announced by a line.
     pieces: bool,
+    /// Replies begin with a line that holds the date.
+    dated: bool,
     /// Replies end with a mark.
     marked: bool,
 }
@@ -929,6 +951,7 @@ impl Protocol for Lines {
         self.close |= path == "/close";
         self.no_raw = path == "/copied";
         self.pieces = path == "/pieces";
+        self.dated = path == "/dated";
         self.marked = path == "/marked";
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
@@ -942,7 +965,10 @@ impl Protocol for Lines {
 
     fn expect_body(&mut self, _: &mut Vec<u8>) {}
 
-    fn start(&mut self, head: &ResponseHead, _: &HttpDate, out: &mut Vec<u8>) {
+    fn start(&mut self, head: &ResponseHead, date: &HttpDate, out: &mut Vec<u8>) {
+        if self.dated {
+            out.extend_from_slice(format!("{}\n", date.unix_seconds()).as_bytes());
+        }
         self.open_ended = head.content_length().is_none();
         let length = head.content_length().map_or("-".to_owned(), |length| length.to_string());
         out.extend_from_slice(format!("{} {length}\n", head.code()).as_bytes());

@@ -273,6 +273,8 @@ impl Exchange for Conversation<'_> {
             if self.shared.stopping() {
                 self.connection.protocol.close_after_reply();
             }
+            // Now, and not when the thread woke up: the handler may have taken long, or others before it.
+            clock::refresh(&mut self.scratch.date);
             self.connection.protocol.start(head, &self.scratch.date, &mut self.scratch.output);
         }
     }

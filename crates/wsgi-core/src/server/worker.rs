@@ -52,7 +52,6 @@ impl Worker {
                     return;
                 }
             }
-            clock::refresh(&mut self.scratch.date);
             for event in &events {
                 let flags = event.flags;
                 match Key::from(event.data.u64()) {
@@ -121,6 +120,9 @@ impl Worker {
                         if !self.scratch.input.is_empty() {
                             connection.input = BytesMut::from(&self.scratch.input[..]);
                         }
+                        if let State::Body(ahead) = &mut connection.state {
+                            ahead.settle();
+                        }
                         match self.shared.poll(connection, index) {
                             Ok(()) => return deadline,
                             Err(error) => tracing::error!(target: "wsgi", "cannot wait for a connection: {error}"),
@@ -147,21 +149,14 @@ impl Worker {
             }
             Ok(Event::Body(piece)) => {
                 if let State::Body(ahead) = &mut connection.state {
-                    ahead.bytes += piece.len();
-                    ahead.body.push_back(piece);
+                    ahead.push(piece);
                     if ahead.bytes > self.shared.read_ahead {
-                        return self.respond_ahead(connection);
+                        return self.respond_ahead(connection, false);
                     }
                 }
                 Step::Again
             }
-            Ok(Event::EndOfBody) => {
-                if let State::Body(ahead) = &mut connection.state {
-                    ahead.ended = true;
-                    return self.respond_ahead(connection);
-                }
-                Step::Again
-            }
+            Ok(Event::EndOfBody) => self.respond_ahead(connection, true),
             Ok(Event::NeedInput) => self.receive(connection, hangup),
             // What is queued (the answer to a ping) is the last that the peer hears.
             Ok(Event::Closed) => self.send(connection, Next::Close(CloseReason::EndOfReply)),
@@ -190,14 +185,10 @@ impl Worker {
             // The end stays at the end: while the protocol still finds pieces of a body, it is asked again.
             Ok(Received::End) => match (connection.protocol.end(&mut self.scratch.input), &mut connection.state) {
                 (Ok(Event::Body(piece)), State::Body(ahead)) => {
-                    ahead.bytes += piece.len();
-                    ahead.body.push_back(piece);
+                    ahead.push(piece);
                     Step::Again
                 }
-                (Ok(Event::EndOfBody), State::Body(ahead)) => {
-                    ahead.ended = true;
-                    self.respond_ahead(connection)
-                }
+                (Ok(Event::EndOfBody), State::Body(_)) => self.respond_ahead(connection, true),
                 (Ok(_), _) => Step::Close,
                 (Err(error), _) => {
                     tracing::info!(target: "wsgi", remote = %connection.remote, "{error}");
@@ -234,16 +225,17 @@ impl Worker {
             BodyLength::Unknown => self.shared.read_ahead > 0,
         };
         if read_ahead {
-            connection.state = State::Body(Box::new(Ahead { head: std::mem::take(&mut self.scratch.head), ..Ahead::default() }));
+            connection.state = State::Body(Box::new(Ahead::new(std::mem::take(&mut self.scratch.head))));
             return Step::Again;
         }
         self.respond(connection, VecDeque::new(), false)
     }
 
-    fn respond_ahead(&mut self, connection: &mut Connection) -> Step {
+    /// Answers a request whose body was read ahead, to its end or as far as it is to be. Nothing if there is none.
+    fn respond_ahead(&mut self, connection: &mut Connection, ended: bool) -> Step {
         match std::mem::replace(&mut connection.state, State::Reading) {
             State::Body(ahead) => {
-                let Ahead { head, body, ended, .. } = *ahead;
+                let (head, body) = ahead.into_parts();
                 self.scratch.head = head;
                 self.respond(connection, body, ended)
             }
@@ -267,6 +259,7 @@ impl Worker {
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
         tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
         connection.state = State::Reading;
+        clock::refresh(&mut self.scratch.date);
         connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);
         self.send(connection, Next::Close(CloseReason::Refused))
     }
