@@ -2,7 +2,7 @@
 //! `three_front_ends`, asked by way of it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -191,7 +191,7 @@ fn goes_wrong(site: &mut Site) {
     Box::new(client).leave();
     assert_eq!(site.ask(&format!("/closed?name={name}")).text(), "closed\n");
 
-    // Never again than once, for it is no GET: the upstream dies of it.
+    // The upstream dies of it.
     let mut client = site.client();
     client.send(&Request::post("/dies", "now")).unwrap();
     let seen = client.reply();
@@ -240,6 +240,47 @@ fn fastcgi_connections_are_kept_and_given_up_with_the_server() {
     listening(&mut serve, "fastcgi");
     assert_eq!(ask(address, Request::get("/")).code(), 200);
     assert_eq!(relay.connections(), 2);
+}
+
+/// RFC 9110, 9.2.2: whether the upstream has acted on a request before it closed, nobody knows.
+#[test]
+fn a_kept_connection_that_closes_under_a_request_is_replaced_only_if_that_may_be_sent_again() {
+    const NO_CONTENT: &[u8] = b"\x01\x06\0\x01\0\x11\0\0Status: 204 X\r\n\r\n\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0";
+    for (second, code) in [(Request::get("/"), 204), (Request::post("/", ""), 502), (Request::post("/", "body"), 502)] {
+        let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+        upstream.set_nonblocking(true).unwrap();
+        let accept = || {
+            let mut accepted = None;
+            until(|| {
+                accepted = upstream.accept().ok();
+                accepted.is_some()
+            });
+            let (stream, _) = accepted.expect("until then");
+            stream.set_nonblocking(false).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            stream
+        };
+        let hear = |stream: &mut TcpStream| assert!(stream.read(&mut [0; 64 * 1024]).unwrap() > 0);
+        let (_gateway, address) = gateway(&["--fastcgi", &upstream.local_addr().unwrap().to_string()]);
+        let mut client = Wire::tcp(address).unwrap();
+
+        client.send(&Request::get("/")).unwrap();
+        let mut kept = accept();
+        hear(&mut kept);
+        kept.write_all(NO_CONTENT).unwrap();
+        assert_eq!(client.reply().code(), 204);
+
+        client.send(&second).unwrap();
+        hear(&mut kept);
+        drop(kept);
+        if code == 204 {
+            let mut fresh = accept();
+            hear(&mut fresh);
+            fresh.write_all(NO_CONTENT).unwrap();
+        }
+        assert_eq!(client.reply().code(), code, "{second:?}");
+        assert!(upstream.accept().is_err(), "{second:?} is sent again");
+    }
 }
 
 #[test]

@@ -75,10 +75,12 @@ impl Gateway {
         let mut out = Vec::new();
         let mut call = Call::begin(self.upstream.protocol, exchange.head(), &mut out)?;
         let (mut input, mut head, mut block) = (BytesMut::new(), ResponseHead::default(), vec![0; BLOCK]);
-        // Whether there is more to come of the body, whether the upstream took all so far, whether it has said something, how long it did
-        // nothing.
-        let (mut more, mut taken, mut heard, mut still) = (true, true, false, Duration::ZERO);
+        let mut more = true; // of the request's body is to come
+        let mut taken = true; // by the upstream: all that was written so far
+        let mut heard = false; // the upstream has said something
+        let mut still = Duration::ZERO; // for how long nothing has happened
         loop {
+            // What there is of the body. We wait for the client only if there is nothing to do for the upstream.
             while more && out.len() < BLOCK {
                 let Some(piece) = ready(exchange, gathered)? else { break };
                 more = !piece.is_empty();
