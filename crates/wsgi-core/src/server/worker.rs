@@ -92,6 +92,7 @@ impl Worker {
             // Nothing of one connection may ever reach another.
             self.scratch.input.clear();
             self.scratch.output.clear();
+            self.scratch.output.shrink_to(KEPT_OUTPUT);
             if !connection.input.is_empty() {
                 self.scratch.input.extend_from_slice(&connection.input);
                 connection.input = BytesMut::new();
@@ -387,5 +388,7 @@ fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bo
 const ACCEPTS_PER_EVENT: usize = 16;
 /// How many pipelined requests of one connection are answered before others get a turn.
 const REQUESTS_PER_VISIT: usize = 32;
+/// How much room for queued bytes a worker keeps. Whoever queued more at once, such as a handler with one large block, gives it back.
+const KEPT_OUTPUT: usize = 1 << 20;
 /// How much of an upload that nobody reads is thrown away before others get a turn.
 const LINGER_BYTES_PER_VISIT: usize = 1 << 20;
