@@ -215,11 +215,12 @@ impl Protocol for Connection {
             Framing::Chunked => out.extend_from_slice(reply::LAST_CHUNK),
             Framing::Length(0) | Framing::UntilClose | Framing::Silent => {}
         }
-        if let Some(reason) = *close {
-            return self.over(reason);
-        }
+        // First, whatever else closes the connection: a peer that is still sending loses the reply unless it is waited for (RFC 9112, 9.6).
         if !exchange.body.ended() {
             return self.over(CloseReason::UnreadBody);
+        }
+        if let Some(reason) = *close {
+            return self.over(reason);
         }
         self.phase = Phase::Head(Search::default());
         self.reply = Reply::Unstarted;

@@ -384,6 +384,22 @@ fn a_body_that_was_not_read_closes() {
     assert_eq!(peer.finish(), Next::Request);
 }
 
+/// nginx, as a proxy, speaks HTTP/1.0 and asks to close unless it is told otherwise. An application that answered 413 to an upload which
+/// nginx was still sending had its answer destroyed by the reset that follows a close with unread input.
+#[test]
+fn an_unread_body_is_why_the_connection_closes_even_if_it_closes_anyway() {
+    for (request, length) in [
+        ("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nab", Some(2)),
+        ("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nab", Some(2)),
+        ("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nab", None),
+    ] {
+        let mut peer = Peer::asks(request);
+        peer.start(&reply("413 Content Too Large", length));
+        peer.data("no");
+        assert_eq!(peer.finish(), Next::Close(CloseReason::UnreadBody), "{request}");
+    }
+}
+
 #[test]
 fn a_body_may_be_read_while_the_reply_goes_out() {
     let mut peer = Peer::asks(POST);
