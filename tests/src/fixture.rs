@@ -25,8 +25,10 @@ impl Fixture {
         let text = |text: String| CString::new(text).expect("no NUL in a fixture");
         Python::attach(|py| {
             let unique = format!("fixture_{}_{}", name.replace('/', "_"), COUNT.fetch_add(1, Ordering::Relaxed));
-            let module = PyModule::from_code(py, &text(code), &text(path.display().to_string()), &text(unique))
+            let module = PyModule::from_code(py, &text(code), &text(path.display().to_string()), &text(unique.clone()))
                 .unwrap_or_else(|error| panic!("fixture {name}: {error}"));
+            // Nobody imports it, so it goes with its case: kept, all of them would be gone through by each collection.
+            py.import("sys").and_then(|sys| sys.getattr("modules")?.del_item(unique)).expect("a module that was made");
             Fixture { module: module.unbind() }
         })
     }
@@ -105,7 +107,10 @@ pub fn interpreter() -> &'static Interpreter {
         crate::log::keep();
         let interpreter = Interpreter::builder().python_path(apps()).start().unwrap_or_else(|error| panic!("{error}"));
         Python::attach(|py| {
-            py.run(c"import sys\nunraisable = []\nsys.unraisablehook = lambda this: unraisable.append(f'{this.err_msg}: {this.object!r}: {this.exc_value!r}')\nsys.modules['unraisable'] = unraisable\nsys.dont_write_bytecode = True", None, None)
+            py.run(c"import sys\nunraisable = []\nsys.unraisablehook = lambda this: unraisable.append(f'{this.err_msg}: {this.object!r}: {this.exc_value!r}')\nsys.modules['unraisable'] = unraisable\nsys.dont_write_bytecode = True", None, None)?;
+            // What is there from the start is never garbage, and each case collects.
+            py.import("wsgiref.validate")?;
+            py.import("gc")?.call_method0("freeze").map(drop)
         })
         .expect("the hook for what cannot be raised");
         interpreter
