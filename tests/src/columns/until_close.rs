@@ -57,6 +57,8 @@ struct Upstream {
     /// What is still to come of the text that each reply begins with.
     begins: &'static [u8],
     ended: bool,
+    /// The connection was reset, which the system says once.
+    reset: bool,
     reply: Reply,
     head: ResponseHead,
 }
@@ -97,6 +99,7 @@ impl Conversation for Gateway {
             input: BytesMut::new(),
             begins: self.tongue.begins,
             ended: false,
+            reset: false,
             reply,
             head: ResponseHead::default(),
         });
@@ -171,10 +174,14 @@ impl Upstream {
     }
 
     fn fill(&mut self) -> Result<(), Broken> {
+        if self.reset {
+            return Err(Broken::Reset);
+        }
         let at = self.input.len();
         self.input.resize(at + 64 * 1024, 0);
         let read = self.stream.receive(&mut self.input[at..]);
         self.input.truncate(at + read.unwrap_or(0));
+        self.reset = read == Err(Broken::Reset);
         self.ended = read? == 0;
         let came = &self.input[at..];
         let (expected, rest) = self.begins.split_at(self.begins.len().min(came.len()));

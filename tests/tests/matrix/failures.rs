@@ -86,7 +86,7 @@ fn an_application_cannot_end_the_process_by_what_it_raises() {
             assert_eq!(site.get(&format!("/?{kind}:call")).code(), 500, "{kind}");
             let seen = site.get(&format!("/?{kind}:iteration"));
             assert_eq!(seen.text(), "first");
-            assert_ne!(seen.end, End::Clean, "{kind}");
+            assert!(seen.end != End::Clean || site.lacks(Feature::Breaks), "{kind}");
             site.wait_for("closed");
             let name = match kind {
                 "exit" => "SystemExit",
@@ -121,7 +121,7 @@ fn an_item_that_is_no_bytes_is_named_by_position_and_type() {
             assert!(errors.contains('0'), "the position is missing: {errors}");
             let later = site.get(&format!("/?{kind}:later"));
             assert_eq!(later.text(), "good", "{kind}");
-            assert_ne!(later.end, End::Clean, "{kind}");
+            assert!(later.end != End::Clean || site.lacks(Feature::Breaks), "{kind}");
             let errors = site.errors_with("2");
             assert!(errors.len() < 20_000, "the log quotes {} bytes", errors.len());
         });
