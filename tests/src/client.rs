@@ -285,6 +285,10 @@ impl Conversation for Wire {
     fn reusable(&self) -> bool {
         self.keeps && self.framing == Framing::Over
     }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.local()
+    }
 }
 
 /// Bytes as WSGI sees them.
