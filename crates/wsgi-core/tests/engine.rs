@@ -721,6 +721,20 @@ fn a_reply_has_the_date_of_its_beginning() {
     assert!(date > begun, "{date} {begun}");
 }
 
+/// It ended its thread, and the server with the last of them.
+#[test]
+fn a_codec_that_panics_harms_only_its_connection() {
+    let server = Started::new(|server| server.max_connections(1), echo);
+    for _ in 0..3 {
+        let mut peer = server.connect();
+        peer.send(b"/panic-in-codec 0\n");
+        assert_eq!(peer.stream.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let mut peer = server.connect();
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
@@ -945,6 +959,7 @@ impl Protocol for Lines {
         let line = input.split_to(end + 1);
         let line = std::str::from_utf8(&line[..end]).map_err(|_| Error::malformed("not text"))?;
         let (path, length) = line.split_once(' ').ok_or_else(|| Error::malformed("no space"))?;
+        assert!(path != "/panic-in-codec", "as the test wants");
         self.left = length.parse().map_err(|_| Error::malformed("no length"))?;
         self.in_request = true;
         self.ended = self.left == 0;

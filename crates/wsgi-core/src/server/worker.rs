@@ -92,28 +92,18 @@ impl Worker {
             // Nothing of one connection may ever reach another.
             self.scratch.input.clear();
             self.scratch.output.clear();
+            self.scratch.output.shrink_to(KEPT_OUTPUT);
             if !connection.input.is_empty() {
                 self.scratch.input.extend_from_slice(&connection.input);
                 connection.input = BytesMut::new();
             }
             let mut requests = 0;
             loop {
-                let step = match &mut connection.state {
-                    State::Reading | State::Body(_) if requests >= REQUESTS_PER_VISIT => {
-                        // Others want a turn. The poller would not tell again of what is read already.
-                        self.shared.call_again(index);
-                        Step::Park(deadline(self.shared.timeouts.head))
-                    }
-                    State::Reading | State::Body(_) => self.read(connection, slot.hangup(), &mut requests),
-                    State::Writing { next, until } => {
-                        let (next, until) = (*next, *until);
-                        self.write_on(connection, next, until)
-                    }
-                    State::Lingering { until } => {
-                        let until = *until;
-                        self.linger(connection, index, until)
-                    }
-                };
+                // Handlers are caught where they are called, so this is about codecs, which are anybody's too.
+                let step = survive("codec", || self.step(connection, index, slot.hangup(), &mut requests)).unwrap_or_else(|| {
+                    connection.socket.reset_on_close();
+                    Step::Close
+                });
                 match step {
                     Step::Again => {}
                     Step::Park(deadline) => {
@@ -136,6 +126,25 @@ impl Worker {
             self.shared.slots.release(index);
             NEVER
         });
+    }
+
+    fn step(&mut self, connection: &mut Connection, index: u32, hangup: bool, requests: &mut usize) -> Step {
+        match &mut connection.state {
+            State::Reading | State::Body(_) if *requests >= REQUESTS_PER_VISIT => {
+                // Others want a turn. The poller would not tell again of what is read already.
+                self.shared.call_again(index);
+                Step::Park(deadline(self.shared.timeouts.head))
+            }
+            State::Reading | State::Body(_) => self.read(connection, hangup, requests),
+            State::Writing { next, until } => {
+                let (next, until) = (*next, *until);
+                self.write_on(connection, next, until)
+            }
+            State::Lingering { until } => {
+                let until = *until;
+                self.linger(connection, index, until)
+            }
+        }
     }
 
     /// Understands what was read, reads more, and answers a request that is complete.
@@ -248,10 +257,7 @@ impl Worker {
 
     fn respond(&mut self, connection: &mut Connection, ahead: VecDeque<Bytes>, ended: bool) -> Step {
         let mut conversation = Conversation::new(&self.shared, connection, &mut self.scratch, ahead, ended);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.shared.handler.handle(&mut conversation))) {
-            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(target: "wsgi", "handler panicked: {}", text.unwrap_or("no message"));
-        }
+        survive("handler", || self.shared.handler.handle(&mut conversation));
         let next = conversation.conclude();
         self.send(connection, next)
     }
@@ -348,6 +354,16 @@ impl Worker {
     }
 }
 
+/// Runs what is not the engine's own. None if it panics, which is logged.
+fn survive<R>(whose: &str, work: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| {
+            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(target: "wsgi", "{whose} panicked: {}", text.unwrap_or("no message"));
+        })
+        .ok()
+}
+
 /// Sends `output` as far as the system takes it now, and leaves the rest with the connection. Whether all is sent.
 fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bool> {
     let mut at = 0;
@@ -372,5 +388,7 @@ fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bo
 const ACCEPTS_PER_EVENT: usize = 16;
 /// How many pipelined requests of one connection are answered before others get a turn.
 const REQUESTS_PER_VISIT: usize = 32;
+/// How much room for queued bytes a worker keeps. Whoever queued more at once, such as a handler with one large block, gives it back.
+const KEPT_OUTPUT: usize = 1 << 20;
 /// How much of an upload that nobody reads is thrown away before others get a turn.
 const LINGER_BYTES_PER_VISIT: usize = 1 << 20;
