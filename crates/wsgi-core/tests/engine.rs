@@ -482,6 +482,27 @@ fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
     assert_eq!(peer.reply(), "200 over");
 }
 
+/// Such a peer goes on to read, so that no write fails: an endless reply had no end.
+#[test]
+fn a_peer_that_withdraws_its_request_in_mid_reply_is_noticed() {
+    let (noticed, notices) = channel();
+    let noticed = Mutex::new(noticed);
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            let error = stream(exchange, usize::MAX).unwrap_err();
+            noticed.lock().unwrap().send(error.to_string()).unwrap();
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/endless 0\n");
+    assert_eq!(peer.line(), "200 -");
+    peer.send(b"!");
+    let mut room = [0; 4096];
+    while peer.stream.read(&mut room).is_ok_and(|count| count > 0) {}
+    assert_eq!(wait_for(&notices), "peer wants no reply any more");
+}
+
 #[test]
 fn text_for_the_peers_log_is_queued_in_its_place() {
     let server = Started::new(
@@ -1024,7 +1045,11 @@ impl Protocol for Lines {
         true
     }
 
-    fn withdrawn(&self, input: &[u8]) -> bool {
+    fn withdraws(&self) -> bool {
+        true
+    }
+
+    fn withdrawn(&mut self, input: &[u8]) -> bool {
         input.starts_with(WITHDRAWN)
     }
 

@@ -470,12 +470,17 @@ impl Protocol for Connection {
         }
     }
 
-    fn withdrawn(&self, input: &[u8]) -> bool {
-        let Some(request) = &self.request else { return false };
+    fn withdraws(&self) -> bool {
+        true
+    }
+
+    fn withdrawn(&mut self, input: &[u8]) -> bool {
+        let Some(request) = &mut self.request else { return false };
         let mut at = usize::from(self.record.content) + usize::from(self.record.padding);
         while let Some(Ok(Some(header))) = input.get(at..).map(Header::parse) {
             if (header.kind, header.id) == (kind::ABORT_REQUEST, request.id) {
-                return true;
+                // What of the reply is still to come is nobody's; the record itself will belong to no request.
+                request.aborted = true;
             }
             at += Header::BYTES + header.rest();
         }

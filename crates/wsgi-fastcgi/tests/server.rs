@@ -473,6 +473,7 @@ fn a_request_that_is_aborted_behind_its_body_is_withdrawn() {
     assert!(codec.withdrawn(&bytes));
     codec.start(&ResponseHead::plain(StatusCode::OK, 0), &HttpDate::from_unix(0), &mut out);
     assert_eq!(codec.finish(&mut out), Next::Request);
+    assert_eq!(records(&out), [end_request(1, 0)]);
     assert!(!codec.withdrawn(&bytes));
     // What is left of it means nothing to the next request.
     bytes.extend_from_slice(&request(1, 0, &get("/next"), ""));

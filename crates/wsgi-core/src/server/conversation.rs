@@ -40,6 +40,8 @@ pub(super) struct Conversation<'a> {
     next: Option<Next>,
     /// The peer cannot be written to any more, and why.
     gone: Option<Failure>,
+    /// A part of the reply was sent before its end.
+    streaming: bool,
 }
 
 /// How far the body was read from the connection.
@@ -67,7 +69,7 @@ impl<'a> Conversation<'a> {
         ended: bool,
     ) -> Conversation<'a> {
         let body = if ended || scratch.head.body() == BodyLength::Empty { Body::Ended } else { Body::Coming };
-        Conversation { shared, connection, scratch, ahead, body, expected: false, started: false, next: None, gone: None }
+        Conversation { shared, connection, scratch, ahead, body, expected: false, started: false, next: None, gone: None, streaming: false }
     }
 
     /// Makes up for what the handler left out, and says what follows the reply. What is queued is still to be sent.
@@ -195,6 +197,14 @@ impl<'a> Conversation<'a> {
             }
         }
         self.scratch.output.clear();
+        Ok(())
+    }
+
+    /// An error if the peer has withdrawn its request. Only between what must stay together.
+    fn heed(&mut self) -> io::Result<()> {
+        if self.connection.protocol.withdraws() && self.withdrawn() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "peer wants no reply any more"));
+        }
         Ok(())
     }
 
@@ -373,21 +383,26 @@ impl Exchange for Conversation<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send_queued().map_err(|error| self.lost(error))
+        self.send_queued().map_err(|error| self.lost(error))?;
+        // A short reply is sent before anyone could withdraw its request, and is not to wait for a look.
+        if std::mem::replace(&mut self.streaming, true) { self.heed() } else { Ok(()) }
     }
 
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         if !self.started || self.next.is_some() || range.is_empty() {
             return Ok(());
         }
-        let Range { mut start, end } = range;
+        let Range { mut start, end } = range.clone();
         let limit = self.connection.protocol.raw_limit();
         while start < end {
             let len = limit.min(end - start);
+            if start > range.start {
+                self.heed()?;
+            }
             if !self.connection.protocol.raw(len, &mut self.scratch.output) {
                 break;
             }
-            self.flush()?;
+            self.send_queued().map_err(|error| self.lost(error))?;
             self.send_range(file, start..start + len).map_err(|error| self.lost(error))?;
             self.connection.protocol.raw_end(&mut self.scratch.output);
             start += len;

@@ -80,8 +80,15 @@ pub trait Protocol: Send {
         false
     }
 
-    /// Whether `input`, which came after the request's body and which `poll` has not seen, says that nobody waits for the reply any more.
-    fn withdrawn(&self, input: &[u8]) -> bool {
+    /// Whether the peer can say, behind a whole request, that it wants no reply any more, and then goes on to read. Where it can only close the
+    /// connection, which shows by itself, nothing is read while a reply is being sent.
+    fn withdraws(&self) -> bool {
+        false
+    }
+
+    /// Whether `input`, which came after the request's body and which `poll` has not seen, says that nobody waits for the reply any more. The
+    /// rest of the reply may then be left out, also of one that has begun.
+    fn withdrawn(&mut self, input: &[u8]) -> bool {
         let _ = input;
         false
     }
