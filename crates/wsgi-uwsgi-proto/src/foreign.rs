@@ -10,6 +10,8 @@ pub(crate) enum Foreign {
     Uwsgi,
     FastCgi,
     Scgi,
+    /// The line or the header that a load balancer puts in front of a connection.
+    Proxy,
 }
 
 impl Foreign {
@@ -19,6 +21,7 @@ impl Foreign {
         match first {
             // A handshake record of SSL 3.0 to TLS 1.3 (RFC 8446, 5.1).
             [0x16, 0x03, 0..=4, _] => Some(Foreign::Tls),
+            [b'P', b'R', b'O', b'X'] | [b'\r', b'\n', b'\r', b'\n'] => Some(Foreign::Proxy),
             // A request line begins with a method in capitals, nearly always of three letters or more.
             [a, b, c, d] if method(a) && method(b) && method(c) && (method(d) || d == b' ') => Some(Foreign::Http),
             // FCGI_BEGIN_REQUEST of version 1, with a request id below 256.
@@ -38,6 +41,11 @@ impl Foreign {
             Foreign::Uwsgi => ("a uwsgi packet", "use --uwsgi-socket for that"),
             Foreign::FastCgi => ("a FastCGI record", "use --fastcgi-socket for that"),
             Foreign::Scgi => ("an SCGI request", "use --scgi-socket for that"),
+            Foreign::Proxy => {
+                return Error::malformed(format!(
+                    "this port speaks the {protocol} protocol, got a PROXY protocol header; the front server must not send one"
+                ));
+            }
         };
         Error::malformed(format!("this port speaks the {protocol} protocol, got {got}; {instead}, or {pass} in nginx"))
     }
@@ -59,6 +67,9 @@ mod tests {
             (b"POST", Some(Foreign::Http)),
             (b"M-SE", Some(Foreign::Http)),
             (b"PRI ", Some(Foreign::Http)),
+            (b"PROP", Some(Foreign::Http)),
+            (b"PROX", Some(Foreign::Proxy)),
+            (b"\r\n\r\n", Some(Foreign::Proxy)),
             (b"GET\0", None),
             (b"get ", None),
             (b"\x16\x03\x01\x02", Some(Foreign::Tls)),
@@ -83,6 +94,10 @@ mod tests {
         assert_eq!(
             Foreign::Http.refusal("uwsgi", "uwsgi_pass").to_string(),
             "this port speaks the uwsgi protocol, got an HTTP request; use --http for browsers, or uwsgi_pass in nginx"
+        );
+        assert_eq!(
+            Foreign::Proxy.refusal("SCGI", "scgi_pass").to_string(),
+            "this port speaks the SCGI protocol, got a PROXY protocol header; the front server must not send one"
         );
     }
 }

@@ -91,7 +91,7 @@
 //! | sent | answer |
 //! |---|---|
 //! | another modifier1, a modifier2 other than 0 | 501, and the text names it |
-//! | HTTP, a TLS handshake, or another protocol of this family | 400 with a sentence that says what to use instead, to HTTP in a form that a browser shows |
+//! | HTTP, a TLS handshake, a PROXY header, or another protocol of this family | 400 with a sentence that says what to use instead, to HTTP in a form that a browser shows |
 //! | an empty name, an entry that runs past the packet's end, bytes behind the last entry | 400 |
 //! | an SCGI request that does not begin with `CONTENT_LENGTH`, or without `SCGI` = `1`; a netstring without its `,`, or with a zero before its length | 400 |
 //! | more than [`Limits::head_bytes`] of variables, more variables than [`Limits::fields`] | 431 |

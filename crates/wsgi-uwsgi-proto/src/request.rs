@@ -58,7 +58,8 @@ impl Ends {
 /// variables, nor is anything behind it to see them.
 #[inline]
 pub(crate) fn take_variable(name: &[u8], value: &[u8], head: &mut RequestHead) {
-    if !name.starts_with(b"UWSGI_") {
+    // Letter by letter: a string would be a call for each variable.
+    if !matches!(name, [b'U', b'W', b'S', b'G', b'I', b'_', ..]) {
         head.variable(name, value);
     }
 }

@@ -76,6 +76,13 @@ fn modifier_30_takes_the_prefix_off_the_path() {
         let of = |name| std::str::from_utf8(seen.requests[0].get(name).unwrap()).unwrap();
         assert_eq!((of("SCRIPT_NAME"), of("PATH_INFO")), expected, "{script} {path}");
     }
+    // Where there is no prefix to take off, the path is split as any other.
+    let mounted = Uwsgi::new().paths(Paths::default().mount("/a"));
+    for script in ["", "/"] {
+        let given = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", script), ("PATH_INFO", "/a/b")];
+        let seen = feed::every_way(|| mounted.connect(&link()), &packet_of(client::MANAGE_PATH_INFO, &given, ""));
+        assert_eq!((seen.requests[0].get("SCRIPT_NAME"), seen.requests[0].get("PATH_INFO")), (Some(&b"/a"[..]), Some(&b"/b"[..])));
+    }
 }
 
 #[test]

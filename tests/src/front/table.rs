@@ -55,6 +55,8 @@ pub struct Expect {
     pub dots: &'static str,
     /// Whether `SERVER_PORT` is the port of the `Host` field, and not the port of the connection.
     pub port_of_host: bool,
+    /// Whether the final reply gets through after one of early hints (103).
+    pub early_hints: bool,
     /// Whether an upload whose length the client does not say gets through. The application sees its length, which the web server finds out
     /// or, where it passes the upload on as it comes, our server.
     pub unknown_length: bool,
@@ -83,6 +85,7 @@ impl Expect {
         percent: "/environ/a%2Fb",
         dots: "/environ//a/./b",
         port_of_host: false,
+        early_hints: true,
         unknown_length: true,
         keeps_connections: false,
         truncation_over_unix: true,
@@ -99,10 +102,17 @@ const fn pair(front: WebServer, protocol: Protocol, config: &'static str, expect
 }
 
 /// nginx, `proxy_pass`
-pub const NGINX_HTTP: Pair = pair(Nginx, Protocol::Http, "nginx/proxy_pass.conf", Expect { keeps_connections: true, ..Expect::USUAL });
+pub const NGINX_HTTP: Pair = pair(
+    Nginx,
+    Protocol::Http,
+    "nginx/proxy_pass.conf",
+    // Before 1.29, nginx takes 103 for the final reply, and the client waits in vain.
+    Expect { keeps_connections: true, early_hints: false, ..Expect::USUAL },
+);
 
 /// nginx, `uwsgi_pass`
 pub const NGINX_UWSGI: Pair =
+    // Here and below: a Unix socket knows no reset, so the end of a broken reply is like any other. FastCGI and HTTP frame it.
     pair(Nginx, Protocol::Uwsgi, "nginx/uwsgi_pass.conf", Expect { dots: MERGED, truncation_over_unix: false, ..Expect::USUAL });
 
 /// nginx, `fastcgi_pass`
@@ -121,6 +131,7 @@ pub const APACHE_UWSGI: Pair = pair(
     Apache,
     Protocol::Uwsgi,
     "apache/proxy_uwsgi.conf",
+    // What mod_proxy_uwsgi and mod_proxy_scgi know of a request's body is its length: without it, they answer 411.
     Expect { dots: MERGED, port_of_host: true, unknown_length: false, truncation_over_unix: false, ..Expect::USUAL },
 );
 
@@ -129,6 +140,7 @@ pub const APACHE_FASTCGI: Pair = pair(
     Apache,
     Protocol::FastCgi,
     "apache/proxy_fcgi.conf",
+    // Since 2.4.59, Apache believes no Content-Length of FastCGI and SCGI, unless the environment variable ap_trust_cgilike_cl is set.
     Expect { dots: MERGED, port_of_host: true, keeps_connections: true, believes_length: false, ..Expect::USUAL },
 );
 
@@ -173,6 +185,7 @@ pub const CADDY_HTTP: Pair = pair(
     Caddy,
     Protocol::Http,
     "caddy/reverse_proxy.Caddyfile",
+    // Caddy 2.6 logs that a reply broke off, and ends its own as if it were whole.
     Expect { keeps_connections: true, truncation_over_unix: false, truncation_over_tcp: false, ..Expect::USUAL },
 );
 
