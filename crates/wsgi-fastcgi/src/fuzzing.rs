@@ -143,7 +143,9 @@ pub fn conversations(bytes: &[u8]) {
                 input.extend_from_slice(&made);
                 assert_eq!(codec.poll(&mut input, &mut head, &mut out), Ok(Event::Head));
                 (asked, started, left) = (true, false, None);
-                (body.clear(), log.clear(), sent.clear());
+                body.clear();
+                log.clear();
+                sent.clear();
             }
             2 | 3 => {
                 let length = (call & 1 == 0).then_some(u64::from(call >> 4));
