@@ -23,7 +23,7 @@ LAB = TARGET / "bench"
 VENV = LAB / "venv"
 PYTHON = VENV / "bin" / "python"
 
-PACKAGES = {"serve": "wsgi-examples", "bare": "wsgi-benches", "engine": "wsgi-benches"}
+PACKAGES = {"serve": "wsgi-examples"}
 
 SERVER_CORE = 0
 LOAD_CORE = 1
@@ -44,7 +44,7 @@ def say(text):
 def build(*names):
     """Builds programs of this workspace for speed: this server (`serve`), the bare loop (`bare`), the engine alone (`engine`)."""
     for name in names:
-        command = ["cargo", "build", "--quiet", "--release", "--package", PACKAGES[name], "--bin", name]
+        command = ["cargo", "build", "--quiet", "--release", "--package", PACKAGES.get(name, "wsgi-benches"), "--bin", name]
         if subprocess.run(command, cwd=ROOT).returncode != 0:
             sys.exit(f"cannot build {name}: {' '.join(command)}")
 
@@ -87,7 +87,7 @@ def serve_command(port, module, threads=1, *more, program=None):
 
 
 class Server:
-    """A process tree on the server core that accepts connections at `port`. Use it with `with`."""
+    """A process tree on the server core that accepts connections at `port`, or at the path of a Unix socket. Use it with `with`."""
 
     def __init__(self, command, port, environment=()):
         LAB.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ class Server:
         deadline = time.monotonic() + seconds
         while True:
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                connect(self.port).close()
                 return
             if self.process.poll() is not None:
                 raise Failed(f"ended with code {self.process.returncode}: {last_line(self.output())}")
@@ -187,6 +187,16 @@ def group_exists(group):
         return True
     except ProcessLookupError:
         return False
+
+
+def connect(address):
+    """Connects to a port of this machine, or to the path of a Unix socket."""
+    if isinstance(address, int):
+        return socket.create_connection(("127.0.0.1", address), timeout=1)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(1)
+    connection.connect(str(address))
+    return connection
 
 
 def free_port():

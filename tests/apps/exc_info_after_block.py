@@ -31,8 +31,11 @@ def blocks(start_response):
         try:
             fail()
         except Found as found:
+            exc_info = sys.exc_info()
+            # What is raised again has the traceback that was handed over, also where the exception has lost its own.
+            found.__traceback__ = None
             try:
-                start_response("500 Too Late", [("Content-Type", "text/plain")], sys.exc_info())
+                start_response("500 Too Late", [("Content-Type", "text/plain")], exc_info)
                 probe.note("raised", "nothing")
             except BaseException as error:
                 probe.note("raised", "the same" if error is found else repr(error))

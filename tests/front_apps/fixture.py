@@ -169,6 +169,14 @@ def dies(environ, start_response):
     os._exit(3)
 
 
+def hints(environ, start_response):
+    """Early hints, where the protocol has them."""
+    send = environ.get("wsgi.early_hints")
+    if send:
+        send([("Link", "</style.css>; rel=preload")])
+    return reply(start_response, "hinted\n")
+
+
 def nothing(environ, start_response):
     start_response("204 No Content", [])
     return []
@@ -229,6 +237,7 @@ ROUTES = {
     "open": open_,
     "closed": closed,
     "cached": cached,
+    "hints": hints,
     "nothing": nothing,
     "redirect": redirect,
     "cookies": cookies,

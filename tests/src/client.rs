@@ -4,13 +4,14 @@
 //! [`Broken`], which many tests ask for.
 //! **Out of scope:** everything a real client does for its user: redirects, cookies, pools, content codings.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::DEADLINE;
+use wsgi_core::wire::Address;
+
 use crate::column::{Body, Broken, Conversation, Head, Request, Version};
+use crate::stream::Stream;
 
 /// One connection to a server of HTTP.
 pub struct Wire {
@@ -26,11 +27,6 @@ pub struct Wire {
     chunked_body: bool,
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// How the body of the current reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
@@ -44,19 +40,12 @@ enum Framing {
 impl Wire {
     /// Connects over TCP.
     pub fn tcp(address: SocketAddr) -> io::Result<Wire> {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        Ok(Wire::new(Stream::Tcp(stream)))
+        Stream::connect(&Address::Tcp(address)).map(Wire::new)
     }
 
     /// Connects to a Unix socket.
     pub fn unix(path: &Path) -> io::Result<Wire> {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        Ok(Wire::new(Stream::Unix(stream)))
+        Stream::connect(&Address::Unix(Some(path.to_owned()))).map(Wire::new)
     }
 
     fn new(stream: Stream) -> Wire {
@@ -65,7 +54,7 @@ impl Wire {
 
     /// Sends bytes as they are. A request that is sent so is announced with [`asks`](Self::asks) if it expects a reply without a body.
     pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.send(bytes)
     }
 
     /// Says which method was sent past [`send`](Conversation::send).
@@ -91,47 +80,21 @@ impl Wire {
 
     /// Whether the server has sent something, or ended the connection, that nobody asked it for. Does not wait.
     pub fn stirs(&mut self) -> bool {
-        if !self.buffer.is_empty() {
-            return true;
-        }
-        let mut byte = [0; 1];
-        self.stream.nonblocking(true);
-        let read = self.stream.read(&mut byte);
-        self.stream.nonblocking(false);
-        match read {
-            Ok(0) => true,
-            Ok(_) => {
-                self.buffer.push(byte[0]);
-                true
-            }
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        }
+        !self.buffer.is_empty() || self.stream.stirs()
     }
 
     /// The local address, as the server sees its peer.
     pub fn local(&self) -> Option<SocketAddr> {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.local_addr().ok(),
-            Stream::Unix(_) => None,
-        }
+        self.stream.local()
     }
 
     /// Reads once into the buffer; false at the end of the stream.
     fn fill(&mut self) -> Result<bool, Broken> {
         let at = self.buffer.len();
         self.buffer.resize(at + 64 * 1024, 0);
-        let read = loop {
-            match self.stream.read(&mut self.buffer[at..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        self.buffer.truncate(at + *read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(n) => Ok(n > 0),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Err(Broken::Silent),
-            Err(_) => Err(Broken::Reset),
-        }
+        let read = self.stream.receive(&mut self.buffer[at..]);
+        self.buffer.truncate(at + read.unwrap_or(0));
+        read.map(|count| count > 0)
     }
 
     /// The next line, without its end.
@@ -232,35 +195,35 @@ impl Conversation for Wire {
         match &request.body {
             Body::Whole(body) if body.len() < 64 * 1024 => {
                 head.extend_from_slice(body);
-                self.stream.write_all(&head)
+                self.stream.send(&head)
             }
             Body::Whole(body) => {
-                self.stream.write_all(&head)?;
-                self.stream.write_all(body)
+                self.stream.send(&head)?;
+                self.stream.send(body)
             }
             Body::Chunked(pieces) => {
-                self.stream.write_all(&head)?;
+                self.stream.send(&head)?;
                 for piece in pieces {
                     self.send_body(piece)?;
                 }
                 self.end_body()
             }
-            Body::None | Body::Later(_) => self.stream.write_all(&head),
+            Body::None | Body::Later(_) => self.stream.send(&head),
         }
     }
 
     fn send_body(&mut self, piece: &[u8]) -> io::Result<()> {
         if !self.chunked_body {
-            return self.stream.write_all(piece);
+            return self.stream.send(piece);
         }
         let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
         chunk.extend_from_slice(piece);
         chunk.extend_from_slice(b"\r\n");
-        self.stream.write_all(&chunk)
+        self.stream.send(&chunk)
     }
 
     fn end_body(&mut self) -> io::Result<()> {
-        if self.chunked_body { self.stream.write_all(b"0\r\n\r\n") } else { Ok(()) }
+        if self.chunked_body { self.stream.send(b"0\r\n\r\n") } else { Ok(()) }
     }
 
     fn head(&mut self) -> Result<Head, Broken> {
@@ -312,53 +275,19 @@ impl Conversation for Wire {
     }
 
     fn stop_sending(&mut self) {
-        // The server may already be gone; then there is nothing left to stop.
-        let _ = match &self.stream {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
+        self.stream.end_sending();
     }
 
     fn leave(self: Box<Self>) {
-        if let Stream::Tcp(stream) = &self.stream {
-            socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).expect("SO_LINGER");
-        }
+        self.stream.reset();
     }
 
     fn reusable(&self) -> bool {
         self.keeps && self.framing == Framing::Over
     }
-}
 
-impl Stream {
-    fn nonblocking(&self, on: bool) {
-        match self {
-            Stream::Tcp(stream) => stream.set_nonblocking(on),
-            Stream::Unix(stream) => stream.set_nonblocking(on),
-        }
-        .expect("O_NONBLOCK");
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn address(&self) -> Option<SocketAddr> {
+        self.local()
     }
 }
 
@@ -373,6 +302,7 @@ fn is_token(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpListener;
 
     use super::*;

@@ -4,6 +4,7 @@
 //! [`Wire`] does it) [`Conversation`], and name it in [`columns::ALL`](crate::columns::ALL). Every case then runs through it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -27,17 +28,25 @@ pub trait Column: Sync {
 /// What only some front ends have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// HTTP/1 over a stream of bytes that the test may write itself: pipelining, broken requests, `Expect`.
+    /// HTTP/1 over a stream of bytes that the test may write itself: pipelining, broken requests, `Expect`, `Date` and `Server`, chunks.
+    /// Behind a gateway all of these are the gateway's.
     Http1,
+    /// Replies before the final one. The other protocols have one reply to a request.
+    Informational,
+    /// Requests whose length nobody knows before their end. uwsgi and SCGI send a length or no body, so web servers gather such a body first.
+    UnknownLength,
+    /// Another request may follow on a connection. uwsgi and SCGI have one for each, as has FastCGI unless it is asked to keep it.
+    KeepAlive,
+    /// A reply after which the connection ends says so. FastCGI has no word for that: the connection just ends.
+    Farewell,
+    /// A reply of unknown length that breaks off can be told from one that ended. uwsgi and SCGI frame nothing, so that takes a reset, and a
+    /// Unix socket knows none: its peer sees the same end of the stream, whether the reply was whole or not.
+    Breaks,
+    /// The same for a client of HTTP/1.0, whose replies HTTP itself does not frame either.
+    Reset,
     /// A request may say that it is of HTTP/1.0.
     Http10,
-    /// A reply of unknown length that is given up can be told from one that ended, when nothing but the end of the connection frames it.
-    Reset,
-    /// Requests whose length is not known beforehand.
-    UnknownLength,
-    /// Replies before the final one.
-    Informational,
-    /// The peer has an address and a port.
+    /// The client has an address and a port. That of a Unix socket has none, unless a gateway tells it.
     Addresses,
     /// A reply may be sent, in part, before the request's body has come.
     Duplex,
@@ -108,8 +117,12 @@ pub trait Conversation {
     /// Leaves without a word, as a browser does whose user has closed the window.
     fn leave(self: Box<Self>);
 
-    /// Whether, by what the reply said, another request may follow on this connection.
+    /// Whether, by what the reply said, another request may follow on this connection. Where none may, the next one that is sent is another
+    /// client's.
     fn reusable(&self) -> bool;
+
+    /// The address that the application should see this client under, where it has one.
+    fn address(&self) -> Option<SocketAddr>;
 }
 
 /// A request, before it has a protocol.

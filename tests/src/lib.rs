@@ -19,6 +19,7 @@ pub mod front;
 pub mod log;
 pub mod matrix;
 pub mod process;
+mod stream;
 pub mod venv;
 
 /// How long anything in a test may take before the test fails. Generous, since the machine may be busy; nothing waits for it to pass.

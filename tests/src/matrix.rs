@@ -124,7 +124,15 @@ impl Matrix {
             variables: self.variables.clone(),
             http: self.http.clone(),
         });
-        let site = Site { front: RefCell::new(Some(front)), fixture, errors, column: column.name(), validated, in_order: Cell::new(true) };
+        let site = Site {
+            front: RefCell::new(Some(front)),
+            fixture,
+            errors,
+            column: column.name(),
+            lacks: column.lacks(),
+            validated,
+            in_order: Cell::new(true),
+        };
         let passed = catch_unwind(AssertUnwindSafe(|| case(&site)));
         if let Err(panic) = passed {
             site.in_order.set(false);
@@ -141,6 +149,7 @@ pub struct Site {
     fixture: Fixture,
     errors: Arc<Errors>,
     column: &'static str,
+    lacks: &'static [Feature],
     validated: bool,
     in_order: Cell<bool>,
 }
@@ -173,6 +182,11 @@ impl Site {
     /// A client that can say anything; for cases that need [`Feature::Http1`].
     pub fn wire(&self) -> Wire {
         self.front().wire().expect("a column that does not lack Http1 gives a wire")
+    }
+
+    /// Whether the column lacks this, where a case asks for more of one that does not.
+    pub fn lacks(&self, feature: Feature) -> bool {
+        self.lacks.contains(&feature)
     }
 
     /// Whether the application is wrapped in the validator.

@@ -13,21 +13,24 @@ use crate::DEADLINE;
 /// The `serve` program of this workspace, built when it is first asked for.
 pub fn serve_program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // Cargo has let go of its lock when it runs tests. The profile and the folder are this program's own, so that most is built already.
-        let profile = profile_folder();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "wsgi-examples", "--bin", "serve"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        cargo.arg("--target-dir").arg(target_folder());
-        if profile.file_name() == Some(OsStr::new("release")) {
-            cargo.arg("--release");
-        }
-        let built = cargo.output().unwrap_or_else(|error| panic!("{cargo:?}: {error}"));
-        assert!(built.status.success(), "{cargo:?}: {}", String::from_utf8_lossy(&built.stderr));
-        let program = profile.join("serve");
-        assert!(program.exists(), "{cargo:?} made no {}", program.display());
-        program
-    })
+    BUILT.get_or_init(|| build("wsgi-examples", "serve"))
+}
+
+/// Builds a program of this workspace, with the features that its package asks for and no others, and says where it is.
+pub fn build(package: &str, program: &str) -> PathBuf {
+    // Cargo has let go of its lock when it runs tests. The profile and the folder are this program's own, so that most is built already.
+    let profile = profile_folder();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package, "--bin", program]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.arg("--target-dir").arg(target_folder());
+    if profile.file_name() == Some(OsStr::new("release")) {
+        cargo.arg("--release");
+    }
+    let built = cargo.output().unwrap_or_else(|error| panic!("{cargo:?}: {error}"));
+    assert!(built.status.success(), "{cargo:?}: {}", String::from_utf8_lossy(&built.stderr));
+    let program = profile.join(program);
+    assert!(program.exists(), "{cargo:?} made no {}", program.display());
+    program
 }
 
 /// Where this build's programs are: `target/debug`, say.

@@ -1,6 +1,6 @@
-//! The environment that holds the real frameworks at the versions of `requirements.txt`.
+//! The environment that holds the real frameworks at the versions of `requirements.txt`, and one for uWSGI.
 //!
-//! It is made once, in the target folder, under a name that changes with the requirements and with the Python that this build is linked
+//! Each is made once, in the target folder, under a name that changes with the requirements and with the Python that this build is linked
 //! against. Several test programs may ask for it at once: a lock lets one make it and the others wait.
 
 use std::collections::hash_map::DefaultHasher;
@@ -20,7 +20,22 @@ use crate::process::target_folder;
 /// `CI=true` that is a panic.
 pub fn frameworks() -> Option<&'static Path> {
     static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match MADE.get_or_init(make) {
+    there(MADE.get_or_init(|| make("test-venv", "requirements.txt", "real frameworks")))
+}
+
+/// The real uWSGI: `$UWSGI`, or one that is installed into an environment of its own, for which it needs a C compiler and Python's headers.
+///
+/// `None` as for [`frameworks`].
+pub fn uwsgi() -> Option<&'static Path> {
+    static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    there(MADE.get_or_init(|| match std::env::var_os("UWSGI") {
+        Some(program) => Ok(program.into()),
+        None => make("uwsgi-venv", "requirements-uwsgi.txt", "a real uWSGI").map(|folder| folder.join("bin/uwsgi")),
+    }))
+}
+
+fn there(made: &'static Result<PathBuf, String>) -> Option<&'static Path> {
+    match made {
         Ok(path) => Some(path),
         Err(reason) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{reason}"),
         Err(reason) => {
@@ -33,17 +48,18 @@ pub fn frameworks() -> Option<&'static Path> {
 /// The Python that this build is linked against.
 pub const PYTHON: &str = env!("WSGI_TESTS_PYTHON");
 
-fn make() -> Result<PathBuf, String> {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("requirements.txt");
+/// Makes an environment with what a file of this package names, and gives its folder.
+fn make(name: &str, requirements: &str, what: &str) -> Result<PathBuf, String> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join(requirements);
     let wanted = fs::read_to_string(&requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
     let mut hash = DefaultHasher::new();
     (&wanted, PYTHON, env!("WSGI_TESTS_PYTHON_VERSION")).hash(&mut hash);
     let target = target_folder();
-    let folder = target.join(format!("test-venv-{:016x}", hash.finish()));
+    let folder = target.join(format!("{name}-{:016x}", hash.finish()));
     let done = folder.join("complete");
 
-    let lock =
-        File::create(target.join("test-venv.lock")).map_err(|error| format!("cannot make a lock in {}: {error}", target.display()))?;
+    let lock = File::create(target.join(format!("{name}.lock")))
+        .map_err(|error| format!("cannot make a lock in {}: {error}", target.display()))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| format!("cannot lock {}: {error}", target.display()))?;
     if done.exists() {
         return Ok(folder);
@@ -54,13 +70,13 @@ fn make() -> Result<PathBuf, String> {
     }
     run(
         Command::new(PYTHON).args(["-m", "venv"]).arg(&folder),
-        "the tests of real frameworks need the modules venv and ensurepip of this Python (on Debian: apt-get install python3-venv)",
+        &format!("the tests of {what} need the modules venv and ensurepip of this Python (on Debian: apt-get install python3-venv)"),
     )?;
     run(
         Command::new(folder.join("bin/python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
             .arg(&requirements),
-        "the tests of real frameworks need pip to install what tests/requirements.txt names",
+        &format!("the tests of {what} need pip to install what {} names", requirements.display()),
     )?;
     fs::write(&done, wanted).map_err(|error| format!("{}: {error}", done.display()))?;
     Ok(folder)

@@ -191,11 +191,6 @@ fn nginx_passes_an_upload_on_as_it_comes_by_uwsgi() {
 }
 
 #[test]
-fn nginx_passes_an_upload_on_as_it_comes_by_scgi() {
-    upload_in_halves(&table::NGINX_SCGI, "scgi_request_buffering");
-}
-
-#[test]
 fn nginx_passes_an_upload_on_as_it_comes_by_fastcgi() {
     upload_in_halves(&table::NGINX_FASTCGI, "fastcgi_request_buffering");
 }

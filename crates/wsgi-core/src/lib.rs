@@ -1,4 +1,42 @@
-//! Run Python WSGI applications (PEP 3333) from Rust.
+//! Run Python WSGI applications (PEP 3333) from Rust: Django, Flask, or anything else that follows the contract.
+//!
+//! ```text
+//!  a codec (wsgi-http, ...)      ─▶ RequestHead ─▶  Handler: an Application, a Mount, your own
+//!  wire: bytes in, events out    ◀─ ResponseHead ◀─  over an Exchange: read | queue | flush
+//!             └──────────── server: sockets, threads, deadlines, shutdown ───────────┘
+//! ```
+//!
+//! - [`wire`] is pure: a request as CGI variables, a reply that is safe to send, and the seam for codecs.
+//! - [`server`] is the engine that all protocols share. It knows no Python.
+//! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//!
+//! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
+//!
+#![cfg_attr(
+    feature = "python",
+    doc = "
+```no_run
+use wsgi_core::server::{Listener, Server};
+use wsgi_core::Interpreter;
+# fn codec(_: &wsgi_core::wire::Link) -> Box<dyn wsgi_core::wire::Protocol> { unimplemented!() }
+
+let python = Interpreter::builder().chdir(\"/srv/mysite\").home(\"/srv/mysite/venv\").start()?;
+let application = python.load(\"mysite.wsgi:application\")?;
+let listener = Listener::bind(&\"127.0.0.1:8000\".parse()?)?;
+// In place of `codec`: wsgi_http::Http1::new(), or any other dialect.
+Server::new(application).listen(listener, codec).threads(4).start()?.wait();
+python.stop(std::time::Duration::from_secs(5));
+# Ok::<(), Box<dyn std::error::Error>>(())
+```
+"
+)]
+//!
+//! # Features
+//! | name | default | what it adds |
+//! |---|---|---|
+//! | `python` | yes | `wsgi`; without it nothing here needs a Python |
+//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split |
 //!
 //! # Linking
 //! With the feature `python`, which is on by default, a program needs libpython: of Python 3.10 or later, built as a shared library. Which one

@@ -204,7 +204,20 @@ fn an_early_reply_reaches_a_peer_that_is_still_sending() {
     let mut writer = peer.stream.try_clone().unwrap();
     let sender = std::thread::spawn(move || while writer.write_all(&[0; 4096]).is_ok() {});
     assert_eq!(peer.reply(), "403 no");
+    peer.stream.shutdown(Shutdown::Both).unwrap();
     sender.join().unwrap();
+}
+
+#[test]
+fn an_early_reply_reaches_a_peer_that_reads_only_after_it_has_sent_all() {
+    // nginx passes an upload on like this. It answered 502 when the server threw away one megabyte and then closed the connection on the rest,
+    // for then the system resets it, and the reply is lost.
+    let server =
+        Started::new(|server| server.read_ahead(0), |exchange: &mut dyn Exchange| exchange.refuse(http::StatusCode::FORBIDDEN, "no"));
+    let mut peer = server.connect();
+    peer.send(b"/ 30000000\n");
+    peer.send(&vec![0; 30_000_000]);
+    assert_eq!(peer.reply(), "403 no");
 }
 
 #[test]
@@ -556,6 +569,172 @@ fn a_peer_that_is_not_allowed_is_closed_at_once() {
     assert_eq!(peer.reply(), "200 /a ");
 }
 
+/// What was accepted for a shutdown used to go to whichever thread was free first, all of it, while the others had nothing to do.
+#[test]
+fn connections_that_wait_at_a_shutdown_are_served_by_all_threads() {
+    let (release, released) = channel::<()>();
+    let (held, holds) = channel();
+    let (held, released) = (Mutex::new(held), Arc::new(Mutex::new(released)));
+    let together = std::sync::Barrier::new(2);
+    let server = Started::new(
+        |server| server.threads(2),
+        move |exchange: &mut dyn Exchange| match path(exchange).as_str() {
+            "/hold" => {
+                held.lock().unwrap().send(()).unwrap();
+                wait_for(&released.lock().unwrap());
+                answer(exchange, b"held");
+            }
+            _ => {
+                together.wait();
+                answer(exchange, b"together");
+            }
+        },
+    );
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for peer in [&mut first, &mut second] {
+        peer.send(b"/hold 0\n");
+        wait_for(&holds);
+    }
+    let mut waiting = [server.connect(), server.connect()];
+    waiting.iter_mut().for_each(|peer| peer.send(b"/wait 0\n"));
+    server.handle.shutdown();
+    wait_until(|| TcpStream::connect(server.address).is_err());
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for peer in &mut waiting {
+        assert_eq!(peer.reply(), "200 together");
+    }
+}
+
+/// Each byte that the peer sent used to begin its time anew.
+#[test]
+fn a_peer_that_sends_but_does_not_read_gets_no_more_time_for_it() {
+    let timeouts = Timeouts { write: Duration::from_millis(200), ..Timeouts::default() };
+    let block = vec![b'x'; 16 << 20];
+    let server = Started::new(|server| server.timeouts(timeouts), move |exchange: &mut dyn Exchange| answer(exchange, &block));
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n");
+    peer.trickle_until_closed();
+}
+
+#[test]
+fn a_peer_whose_request_was_refused_cannot_keep_its_connection_by_sending_on() {
+    let timeouts = Timeouts { linger: Duration::from_millis(300), ..Timeouts::default() };
+    let server = Started::new(|server| server.timeouts(timeouts), echo);
+    let mut peer = server.connect();
+    peer.send(b"nonsense\n");
+    assert_eq!(peer.line(), "400 0");
+    peer.trickle_until_closed();
+}
+
+/// What had been queued is lost then, so that the mark of the end would stand behind a gap.
+#[test]
+fn the_end_of_a_reply_of_which_something_was_lost_is_not_sent() {
+    let timeouts = Timeouts { write: Duration::from_millis(80), ..Timeouts::default() };
+    let (lost, is_lost) = channel();
+    let (go_on, goes_on) = channel();
+    let (lost, goes_on) = (Mutex::new(lost), Mutex::new(goes_on));
+    let server = Started::new(
+        |server| server.timeouts(timeouts),
+        move |exchange: &mut dyn Exchange| {
+            exchange.start(&ResponseHead::of(http::StatusCode::OK));
+            while {
+                exchange.data(&[b'x'; 4096]);
+                exchange.flush().is_ok()
+            } {}
+            lost.lock().unwrap().send(()).unwrap();
+            wait_for(&goes_on.lock().unwrap());
+            exchange.finish();
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/marked 0\n");
+    wait_for(&is_lost);
+    // Makes room again.
+    peer.stream.set_nonblocking(true).unwrap();
+    let mut all = Vec::new();
+    assert_eq!(peer.stream.read_to_end(&mut all).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    peer.stream.set_nonblocking(false).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(peer.stream.read_to_end(&mut all).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(!all.ends_with(MARK));
+}
+
+#[test]
+fn a_shutdown_may_be_given_any_time() {
+    let timeouts = Timeouts { shutdown: Duration::MAX, ..Timeouts::default() };
+    let server = Started::new(|server| server.timeouts(timeouts), echo);
+    let mut peer = server.connect();
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+    drop(peer);
+    assert_eq!(server.stop(), 0);
+}
+
+/// Each interruption used to count as half a second: a profiler's signals made every deadline pass at once.
+#[test]
+fn a_thread_that_waits_may_be_interrupted() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing, and no other test uses this signal.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    let timeouts = Timeouts { body: Duration::from_secs(5), ..Timeouts::default() };
+    let (begun, began) = channel();
+    let begun = Mutex::new(begun);
+    let server = Started::new(
+        |server| server.timeouts(timeouts).read_ahead(0),
+        move |exchange: &mut dyn Exchange| {
+            // SAFETY: may be called at any time.
+            begun.lock().unwrap().send(unsafe { libc::pthread_self() }).unwrap();
+            let body = exchange.read(100).unwrap_or_else(|error| error.to_string().into());
+            answer(exchange, &body);
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 2\n");
+    let thread = wait_for(&began);
+    for _ in 0..50 {
+        // SAFETY: the thread waits for the body that is not sent yet, so it is alive.
+        unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    peer.send(b"ok");
+    assert_eq!(peer.reply(), "200 ok");
+}
+
+/// Not the time at which the thread woke up, which for a slow handler, or behind slow requests, is long ago.
+#[test]
+fn a_reply_has_the_date_of_its_beginning() {
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            let begun = now();
+            wait_until(|| now() > begun + Duration::from_millis(1100));
+            answer(exchange, begun.as_secs().to_string().as_bytes());
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/dated 0\n");
+    let date: u64 = peer.line().parse().unwrap();
+    let reply = peer.reply();
+    let begun: u64 = reply.strip_prefix("200 ").unwrap().parse().unwrap();
+    assert!(date > begun, "{date} {begun}");
+}
+
+/// It ended its thread, and the server with the last of them.
+#[test]
+fn a_codec_that_panics_harms_only_its_connection() {
+    let server = Started::new(|server| server.max_connections(1), echo);
+    for _ in 0..3 {
+        let mut peer = server.connect();
+        peer.send(b"/panic-in-codec 0\n");
+        assert_eq!(peer.stream.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let mut peer = server.connect();
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 fn echo(exchange: &mut dyn Exchange) {
@@ -721,6 +900,16 @@ impl Peer {
         rest
     }
 
+    /// Sends a byte now and then, until the other end is closed.
+    fn trickle_until_closed(&mut self) {
+        self.stream.set_nodelay(true).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while self.is_writable() {
+            assert!(Instant::now() < until, "the connection is closed in time");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn is_writable(&mut self) -> bool {
         self.stream.write_all(b"x").is_ok()
     }
@@ -742,6 +931,10 @@ struct Lines {
     no_raw: bool,
     /// Bodies go out in pieces, each announced by a line.
     pieces: bool,
+    /// Replies begin with a line that holds the date.
+    dated: bool,
+    /// Replies end with a mark.
+    marked: bool,
 }
 
 impl Protocol for Lines {
@@ -766,12 +959,15 @@ impl Protocol for Lines {
         let line = input.split_to(end + 1);
         let line = std::str::from_utf8(&line[..end]).map_err(|_| Error::malformed("not text"))?;
         let (path, length) = line.split_once(' ').ok_or_else(|| Error::malformed("no space"))?;
+        assert!(path != "/panic-in-codec", "as the test wants");
         self.left = length.parse().map_err(|_| Error::malformed("no length"))?;
         self.in_request = true;
         self.ended = self.left == 0;
         self.close |= path == "/close";
         self.no_raw = path == "/copied";
         self.pieces = path == "/pieces";
+        self.dated = path == "/dated";
+        self.marked = path == "/marked";
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
         head.set_body(if self.left == 0 { BodyLength::Empty } else { BodyLength::Known(self.left) });
@@ -784,7 +980,10 @@ impl Protocol for Lines {
 
     fn expect_body(&mut self, _: &mut Vec<u8>) {}
 
-    fn start(&mut self, head: &ResponseHead, _: &HttpDate, out: &mut Vec<u8>) {
+    fn start(&mut self, head: &ResponseHead, date: &HttpDate, out: &mut Vec<u8>) {
+        if self.dated {
+            out.extend_from_slice(format!("{}\n", date.unix_seconds()).as_bytes());
+        }
         self.open_ended = head.content_length().is_none();
         let length = head.content_length().map_or("-".to_owned(), |length| length.to_string());
         out.extend_from_slice(format!("{} {length}\n", head.code()).as_bytes());
@@ -829,8 +1028,11 @@ impl Protocol for Lines {
         input.starts_with(WITHDRAWN)
     }
 
-    fn finish(&mut self, _: &mut Vec<u8>) -> Next {
+    fn finish(&mut self, out: &mut Vec<u8>) -> Next {
         self.in_request = false;
+        if self.marked {
+            out.extend_from_slice(MARK);
+        }
         if self.left > 0 {
             Next::Close(CloseReason::UnreadBody)
         } else if self.open_ended || self.close {
@@ -854,6 +1056,7 @@ impl Protocol for Lines {
 }
 
 const WITHDRAWN: &[u8] = b"!";
+const MARK: &[u8] = b"<end>";
 const MOST_IN_A_PIECE: usize = 50_000;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -257,7 +257,7 @@ enum Stage {
         /// How much is still to come, where the length is declared.
         left: Option<u64>,
     },
-    /// The reply has no body, whatever is sent.
+    /// Nothing more of the reply is wanted, or it has no body, whatever is sent.
     Silent,
 }
 
@@ -280,6 +280,12 @@ impl Reply {
     pub fn limits(mut self, limits: Limits) -> Reply {
         self.limits = limits;
         self
+    }
+
+    /// Wants no more of the reply, since the request was [aborted](Request::abort): what still comes of it is thrown away, up to and without
+    /// [`Event::End`], which means then that the connection is good for another request.
+    pub fn discard(&mut self) {
+        self.stage = Stage::Silent;
     }
 
     /// Understands one thing in `input` and removes it from there. `head` is written by the call that gives [`Event::Head`].

@@ -3,6 +3,9 @@
 
 pub mod client;
 mod foreign;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod params;
 mod record;
 mod reply;

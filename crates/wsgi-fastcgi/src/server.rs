@@ -144,7 +144,7 @@ impl Connection {
 
     /// Takes what has come of the record that was begun. `None` once nothing of it is left.
     fn take_rest(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Error> {
-        let count = usize::from(self.record.content).min(input.len());
+        let mut count = usize::from(self.record.content).min(input.len());
         let mut piece = None;
         match (self.record.meaning, self.request.as_mut().map(|request| &mut request.stage)) {
             _ if count == 0 => {}
@@ -153,16 +153,20 @@ impl Connection {
                 input.advance(count);
             }
             (Meaning::Stdin, Some(Stage::Body { length, seen })) => {
-                let before = *seen;
-                *seen += count as u64;
-                match (self.settings.limits.body_bytes, &length) {
-                    (Some(limit), None) if *seen > limit => return Err(Error::BodyTooLarge { limit }),
-                    _ => {}
-                }
-                // RFC 3875, 4.2: beyond the declared length nothing is to be read, even if there is more.
-                let wanted = length.map_or(count as u64, |length| length.saturating_sub(before).min(count as u64));
+                let wanted = match (*length, self.settings.limits.body_bytes) {
+                    // RFC 3875, 4.2: beyond the declared length nothing is to be read, even if there is more.
+                    (Some(length), _) => length.saturating_sub(*seen),
+                    (None, Some(limit)) if *seen == limit => return Err(Error::BodyTooLarge { limit }),
+                    // What is within the limit is given first, wherever it is cut.
+                    (None, Some(limit)) => {
+                        count = usize::try_from(limit - *seen).map_or(count, |left| left.min(count));
+                        u64::MAX
+                    }
+                    (None, None) => u64::MAX,
+                };
+                *seen = seen.saturating_add(count as u64);
                 let mut bytes = input.split_to(count);
-                bytes.truncate(wanted as usize);
+                bytes.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
                 piece = Some(bytes).filter(|bytes| !bytes.is_empty());
             }
             _ => {

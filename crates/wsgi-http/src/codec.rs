@@ -142,8 +142,10 @@ impl Protocol for Connection {
             Some(CloseReason::Peer)
         } else if self.closing {
             Some(CloseReason::Shutdown)
-        } else if exchange.waiting {
-            // The peer was not told to send its body, and may or may not do so: what comes next cannot be told (RFC 9110, 10.1.1).
+        } else if exchange.waiting || !exchange.body.ended() {
+            // A peer that was not told to send its body may or may not do so: what comes next cannot be told (RFC 9110, 10.1.1). One that is
+            // sending may be done before the handler is, and take the connection for good if it is not told now: its next request would
+            // meet the close.
             Some(CloseReason::UnreadBody)
         } else {
             None
@@ -215,11 +217,12 @@ impl Protocol for Connection {
             Framing::Chunked => out.extend_from_slice(reply::LAST_CHUNK),
             Framing::Length(0) | Framing::UntilClose | Framing::Silent => {}
         }
-        if let Some(reason) = *close {
-            return self.over(reason);
-        }
+        // First, whatever else closes the connection: a peer that is still sending loses the reply unless it is waited for (RFC 9112, 9.6).
         if !exchange.body.ended() {
             return self.over(CloseReason::UnreadBody);
+        }
+        if let Some(reason) = *close {
+            return self.over(reason);
         }
         self.phase = Phase::Head(Search::default());
         self.reply = Reply::Unstarted;

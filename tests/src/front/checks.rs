@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::site::{HOST, Place, Setup, Site, can_start, on_site};
 use super::table::{Pair, Protocol};
-use crate::column::{Body, Broken, Conversation, End, Request, Seen};
+use crate::column::{Body, Broken, Conversation, End, Request, Seen, Version};
 
 /// Runs every check through a pair, over a Unix socket and over TCP; a panic that names each check that failed, and how.
 pub fn run(pair: &Pair) {
@@ -58,8 +58,12 @@ checks![
     upload_of_ten_megabytes,
     upload_of_nothing,
     upload_of_unknown_length,
+    upload_that_waits_to_be_asked_for,
+    upload_that_nobody_reads,
     download_in_part,
     streaming_before_the_end,
+    early_hints_do_no_harm,
+    client_of_http_10,
     head_has_no_body,
     not_modified,
     no_content,
@@ -156,6 +160,25 @@ fn upload_of_unknown_length(on: &Checked) {
     assert_eq!((&seen["declared"], &seen["coding"]), ("13", ""));
 }
 
+fn upload_that_waits_to_be_asked_for(on: &Checked) {
+    let body = vec![b'e'; 100_000];
+    let mut client = on.site.client();
+    let request = Request::new("POST", "/upload").field("Expect", "100-continue").body(Body::Later(Some(body.len() as u64)));
+    client.send(&on_site(request)).unwrap();
+    assert_eq!(client.head().unwrap().code, 100);
+    client.send_body(&body).unwrap();
+    let seen = values(&client.reply());
+    assert_eq!(seen["checksum"], checksum(&body));
+}
+
+fn upload_that_nobody_reads(on: &Checked) {
+    // A reply to a request whose body was not read must not be lost when the connection is closed.
+    for _ in 0..5 {
+        let seen = on.site.ask(Request::post("/", vec![b'u'; 3_000_000]));
+        assert_eq!((seen.code(), seen.text().as_str()), (200, "the fixture\n"));
+    }
+}
+
 fn download_in_part(on: &Checked) {
     let whole = on.site.ask(Request::get("/file"));
     assert_eq!((whole.code(), whole.body().len(), &whole.end), (200, 1 << 20, &End::Clean));
@@ -179,9 +202,24 @@ fn streaming_before_the_end(on: &Checked) {
     assert_eq!(on.site.ask(Request::get(&format!("/closed?name={name}"))).text(), "closed\n");
 }
 
+fn early_hints_do_no_harm(on: &Checked) {
+    if !on.pair.expect.early_hints {
+        return;
+    }
+    let seen = on.site.ask(Request::get("/hints"));
+    assert_eq!((seen.code(), seen.text().as_str()), (200, "hinted\n"));
+}
+
+fn client_of_http_10(on: &Checked) {
+    let seen = on.site.ask(Request::get("/file").version(Version::Http10));
+    assert_eq!((seen.code(), seen.body().len(), seen.end), (200, 1 << 20, End::Clean));
+    assert_eq!(seen.head.as_ref().and_then(|head| head.field("transfer-encoding")), None);
+}
+
 fn head_has_no_body(on: &Checked) {
     let seen = on.site.ask(Request::new("HEAD", "/file"));
-    assert_eq!((seen.code(), seen.field("content-length")), (200, Some("1048576")));
+    let length = on.pair.expect.believes_length.then_some("1048576");
+    assert_eq!((seen.code(), seen.field("content-length")), (200, length));
     assert!(seen.body().is_empty());
     assert!(seen.reusable, "the connection is not good for another request: {seen:?}");
 }
@@ -251,15 +289,11 @@ fn failure_before_the_reply(on: &Checked) {
 }
 
 fn failure_in_a_reply_of_declared_length(on: &Checked) {
-    on.broken_off("&declared", on.pair.expect.truncation_of_declared);
+    on.broken_off("&declared", on.pair.expect.believes_length || on.undeclared_truncation());
 }
 
 fn failure_in_a_reply_of_undeclared_length(on: &Checked) {
-    let visible = match on.place {
-        Place::Unix => on.pair.expect.truncation_over_unix,
-        Place::Tcp => on.pair.expect.truncation_over_tcp,
-    };
-    on.broken_off("", visible);
+    on.broken_off("", on.undeclared_truncation());
 }
 
 fn client_as_the_application_sees_it(on: &Checked) {
@@ -349,6 +383,14 @@ impl Checked<'_> {
         values(&self.site.ask(request))
     }
 
+    /// Whether the client can tell that a reply of undeclared length broke off.
+    fn undeclared_truncation(&self) -> bool {
+        match self.place {
+            Place::Unix => self.pair.expect.truncation_over_unix,
+            Place::Tcp => self.pair.expect.truncation_over_tcp,
+        }
+    }
+
     /// A name that no other check uses.
     fn name(&self) -> String {
         use std::sync::atomic::{AtomicUsize, Ordering};
@@ -360,7 +402,9 @@ impl Checked<'_> {
     fn broken_off(&self, query: &str, visible: bool) {
         let name = self.name();
         let mut client = self.site.client();
-        client.send(&on_site(Request::get(&format!("/fails-in-body?name={name}{query}")))).unwrap();
+        // With a connection that is to be kept, Apache lets the client wait for the end until it would have given up the next request.
+        let request = Request::get(&format!("/fails-in-body?name={name}{query}")).field("Connection", "close");
+        client.send(&on_site(request)).unwrap();
         assert_eq!(client.head().unwrap().code, 200);
         assert_eq!(read(&mut client, "part of it\n".len()), "part of it\n");
         assert_eq!(self.site.ask(Request::get(&format!("/open?name={name}"))).code(), 200);
@@ -370,7 +414,7 @@ impl Checked<'_> {
     }
 }
 
-/// What the application said in lines of `NAME=value`. A name that is not among them reads as [`ABSENT`].
+/// What the application said in lines of `NAME=value`. A name that is not among them reads as `ABSENT`.
 #[derive(Debug)]
 /// Read it by index.
 pub struct Values(BTreeMap<String, String>);

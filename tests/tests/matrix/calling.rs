@@ -61,7 +61,11 @@ fn environ_is_a_fresh_builtin_dict_for_each_request() {
         let mut client = site.open();
         for _ in 0..3 {
             client.send(&Request::get("/")).unwrap();
-            assert_eq!(collect(client.as_mut()).code(), 200);
+            let seen = collect(client.as_mut());
+            assert_eq!(seen.code(), 200);
+            if !seen.reusable {
+                client = site.open();
+            }
         }
         assert_eq!(site.notes::<bool>("is builtin dict"), [true; 3]);
         assert_eq!(site.notes::<String>("left behind"), ["nothing"; 3]);

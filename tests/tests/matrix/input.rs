@@ -142,7 +142,7 @@ fn a_body_ends_where_its_length_says_and_the_next_request_begins() {
 // clauses: 73, D2, D3
 #[test]
 fn a_chunked_upload_reaches_an_application_that_reads_content_length_only() {
-    matrix("input_by_length").needs(Feature::UnknownLength).run(|site| {
+    matrix("input_by_length").run(|site| {
         let pieces = vec![b"one ".to_vec(), b"two ".to_vec(), vec![b'x'; 300_000]];
         let seen = site.send(Request::new("POST", "/").body(Body::Chunked(pieces.clone())));
         assert_eq!(seen.body(), pieces.concat());
@@ -155,7 +155,7 @@ fn a_chunked_upload_reaches_an_application_that_reads_content_length_only() {
 // clauses: 40, 73
 #[test]
 fn a_chunked_upload_ends_for_one_who_reads_on() {
-    matrix("input_steps").needs(Feature::UnknownLength).run(|site| {
+    matrix("input_steps").run(|site| {
         let pieces = vec![b"on".to_vec(), b"e\ntw".to_vec(), b"o\n".to_vec()];
         let seen = site.send(Request::new("POST", "/?readline=&read=100&read=100&readline=").body(Body::Chunked(pieces)));
         assert_eq!(seen.text(), "read");
@@ -319,13 +319,13 @@ fn a_client_of_http_1_0_never_hears_100() {
 // clauses: 40
 #[test]
 fn an_unread_body_is_not_taken_for_the_next_request() {
-    matrix("input_unread").needs(Feature::Http1).run(|site| {
-        let mut client = site.wire();
+    matrix("input_unread").needs(Feature::KeepAlive).run(|site| {
+        let mut client = site.open();
         let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-        client.raw(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{smuggled}", smuggled.len()).as_bytes()).unwrap();
-        assert_eq!(client.reply().text(), "not read");
-        client.raw(b"GET /second HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok();
-        let seen = client.reply();
+        client.send(&Request::post("/", smuggled)).unwrap();
+        assert_eq!(collect(client.as_mut()).text(), "not read");
+        client.send(&Request::get("/second").field("Connection", "close")).ok();
+        let seen = collect(client.as_mut());
         assert!(seen.head.is_none() || seen.text() == "not read");
         assert!(site.count("called") <= 2, "the body was taken for a request");
     });

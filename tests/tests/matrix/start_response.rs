@@ -128,7 +128,7 @@ fn exc_info_after_the_head_raises_that_very_exception_with_its_traceback() {
         assert!(site.noted::<Vec<String>>("frames").contains(&"fail".to_owned()), "its traceback is lost");
         site.wait_for("closed");
         site.errors_with("after the first block");
-        assert!(client.block().is_err(), "the reply ends as if it were whole");
+        assert!(site.lacks(Feature::Breaks) || client.block().is_err(), "the reply ends as if it were whole");
     });
 }
 
@@ -195,10 +195,15 @@ fn headers_go_out_as_they_were_given() {
 // clauses: 52, 53
 #[test]
 fn date_and_server_are_added_unless_the_application_gave_them_in_any_case() {
-    matrix("headers").needs(Feature::Http1).run(|site| {
+    matrix("headers").run(|site| {
         let seen = site.get("/");
-        assert_eq!(seen.fields("date").len(), 1);
-        assert!(seen.field("date").unwrap_or_default().ends_with(" GMT"));
+        if site.lacks(Feature::Http1) {
+            // The web server adds them.
+            assert_eq!((seen.field("date"), seen.field("server")), (None, None));
+        } else {
+            assert_eq!(seen.fields("date").len(), 1);
+            assert!(seen.field("date").unwrap_or_default().ends_with(" GMT"));
+        }
         let seen = site.get("/?own");
         assert_eq!(seen.fields("date"), ["Sun, 06 Nov 1994 08:49:37 GMT"]);
         assert_eq!(seen.fields("server"), ["an application"]);

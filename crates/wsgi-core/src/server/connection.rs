@@ -39,11 +39,15 @@ pub(super) enum State {
     /// The rest of a body that is read ahead, so that a slow sender holds no thread.
     Body(Box<Ahead>),
     /// The peer to take the rest of a reply that is complete.
-    Writing(Next),
+    Writing {
+        next: Next,
+        /// When it must have taken some more.
+        until: u64,
+    },
     /// The peer to close: everything was sent, and closing now would destroy what it has not read yet.
     Lingering {
-        /// How much more is read and thrown away.
-        left: usize,
+        /// When it is cut off, whatever it still sends.
+        until: u64,
     },
 }
 
@@ -51,7 +55,34 @@ pub(super) enum State {
 #[derive(Default)]
 pub(super) struct Ahead {
     pub(super) head: RequestHead,
-    pub(super) body: VecDeque<Bytes>,
+    /// What had come when the connection was last left to the poller.
+    settled: BytesMut,
+    /// What has come since, each a part of the buffer that it was read into.
+    pieces: VecDeque<Bytes>,
     pub(super) bytes: usize,
-    pub(super) ended: bool,
+}
+
+impl Ahead {
+    pub(super) fn new(head: RequestHead) -> Ahead {
+        Ahead { head, ..Ahead::default() }
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.pieces.push_back(piece);
+    }
+
+    /// Copies what has come, before a wait: a byte that came alone must not keep the whole buffer that it was read into.
+    pub(super) fn settle(&mut self) {
+        self.pieces.drain(..).for_each(|piece| self.settled.extend_from_slice(&piece));
+    }
+
+    /// The head, and the body as far as it has come.
+    pub(super) fn into_parts(self) -> (RequestHead, VecDeque<Bytes>) {
+        let Ahead { head, settled, mut pieces, .. } = self;
+        if !settled.is_empty() {
+            pieces.push_front(settled.freeze());
+        }
+        (head, pieces)
+    }
 }

@@ -33,7 +33,7 @@ fn expire(shared: &Shared) {
         if slot.deadline() > now {
             continue;
         }
-        let seen = slot.try_look(|place| {
+        let seen = slot.try_expire(now, |place| {
             if let Some(connection) = place.as_deref_mut() {
                 end(shared, connection);
                 *place = None;
@@ -57,7 +57,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
     let error = match &connection.state {
         State::Reading if connection.head_deadline.is_some() => Error::Timeout { what: "head", seconds: timeouts.head.as_secs() },
         State::Body(_) => Error::Timeout { what: "body", seconds: timeouts.body.as_secs() },
-        State::Writing(_) => {
+        State::Writing { .. } => {
             tracing::info!(target: "wsgi", remote = %connection.remote, "peer took longer than {:?} to take its reply", timeouts.write);
             connection.socket.reset_on_close();
             return;
@@ -75,7 +75,8 @@ fn end(shared: &Shared, connection: &mut Connection) {
 
 /// Stops accepting, lets what runs finish under the deadline, then tells the workers to end.
 fn shut_down(shared: &Arc<Shared>) {
-    let until = Instant::now() + shared.timeouts.shutdown;
+    // None: any time.
+    let until = Instant::now().checked_add(shared.timeouts.shutdown);
     shared.close_listeners();
     // Idle connections get a short time for a request that is on its way already: it is answered, and told that the connection closes.
     let grace = clock::deadline(IDLE_GRACE);
@@ -95,7 +96,7 @@ fn shut_down(shared: &Arc<Shared>) {
         }
     }
     while shared.slots.used() > 0 && !shared.hurried() {
-        if Instant::now() >= until {
+        if until.is_some_and(|until| Instant::now() >= until) {
             tracing::warn!(target: "wsgi", "shutdown deadline of {:?} passed with {} connections open", shared.timeouts.shutdown, shared.slots.used());
             shared.hurry();
             break;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -80,7 +80,11 @@ impl<'a> Conversation<'a> {
         }
         match self.next {
             Some(next) if self.gone.is_none() => next,
-            _ => Next::Close(CloseReason::Reset),
+            _ => {
+                // What was queued when the peer was lost is gone; the reply's end after that gap would make it look whole.
+                self.scratch.output.clear();
+                Next::Close(CloseReason::Reset)
+            }
         }
     }
 
@@ -167,8 +171,10 @@ impl<'a> Conversation<'a> {
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("peer took longer than {limit:?} to {what}")));
         }
         let step = left.min(WAIT_STEP);
+        let begun = Instant::now();
         if !self.connection.socket.wait(readable, step)? {
-            *waited += step;
+            // Not the whole step: a signal may have ended it.
+            *waited += begun.elapsed();
         }
         Ok(())
     }
@@ -267,6 +273,8 @@ impl Exchange for Conversation<'_> {
             if self.shared.stopping() {
                 self.connection.protocol.close_after_reply();
             }
+            // Now, and not when the thread woke up: the handler may have taken long, or others before it.
+            clock::refresh(&mut self.scratch.date);
             self.connection.protocol.start(head, &self.scratch.date, &mut self.scratch.output);
         }
     }

@@ -43,6 +43,7 @@ mod slots;
 mod socket;
 mod worker;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -87,6 +88,9 @@ pub struct Timeouts {
     pub body: Duration,
     /// For each wait for the peer to take more of a reply. 60 s by default.
     pub write: Duration,
+    /// How long a peer may go on sending after its request was refused, or answered before its body was read. 30 s by default. What it sends
+    /// is thrown away; but to close at once could destroy the reply before it has read it (RFC 9112, 9.6).
+    pub linger: Duration,
     /// From [`Handle::shutdown`] until what still runs is cut off. 30 s by default.
     pub shutdown: Duration,
 }
@@ -94,7 +98,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Timeouts { head: minute / 2, idle: minute, body: minute, write: minute, shutdown: minute / 2 }
+        Timeouts { head: minute / 2, idle: minute, body: minute, write: minute, linger: minute / 2, shutdown: minute / 2 }
     }
 }
 
@@ -182,7 +186,7 @@ impl Server {
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
-            calls: Mutex::new(Vec::new()),
+            calls: Mutex::default(),
             bell: Bell::default(),
         });
         let mut running = Running { shared: Arc::clone(&shared), workers: Vec::new(), control: None };
@@ -291,7 +295,7 @@ struct Shared {
     slots: Slots,
     phase: AtomicU8,
     /// Connections that a worker is to look at although the poller has nothing new of them.
-    calls: Mutex<Vec<u32>>,
+    calls: Mutex<VecDeque<u32>>,
     bell: Bell,
 }
 
@@ -384,12 +388,19 @@ impl Shared {
     }
 
     fn call_again(&self, index: u32) {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push_back(index);
         self.wake();
     }
 
-    fn woken(&self) -> Vec<u32> {
-        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The next connection to look at, for a worker that was woken. Only one, and the next worker is woken for the others: they must not wait
+    /// behind a slow request.
+    fn called(&self) -> Option<u32> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = calls.pop_front()?;
+        if !calls.is_empty() {
+            self.wake();
+        }
+        Some(index)
     }
 
     /// Blocks the control thread for a while, or until something is asked of it.
@@ -561,7 +572,7 @@ const DONE: u8 = 3;
 const LISTENERS: u64 = 1 << 32;
 /// How long an idle connection is kept after a shutdown began, for a request that is on its way.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
-/// How long a peer may take to close after its request was refused.
+/// How long a peer may be silent, and not close, after its request was refused or answered early.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long after the end a worker may take to come back before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);

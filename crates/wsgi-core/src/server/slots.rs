@@ -107,7 +107,9 @@ impl Slot {
     /// `look` is given the place, and the deadline to set; it empties the place to close. It is called once more whenever there was an event
     /// in the meantime, which is what lets the poller be edge-triggered and never be armed again.
     pub(super) fn visit(&self, mut look: impl FnMut(&Slot, &mut Option<Box<Connection>>) -> u64) {
-        self.pending.store(true, Ordering::SeqCst);
+        self.pending.store(true, Ordering::Relaxed);
+        // Pairs with the fences after the unlocks: a failed `try_lock` is ordered by nothing else.
+        fence(Ordering::SeqCst);
         loop {
             let mut place = match self.connection.try_lock() {
                 Ok(place) => place,
@@ -132,14 +134,22 @@ impl Slot {
     /// Runs `look` on the connection unless a worker is at it, and says whether it did. For threads that must not serve: if there was an
     /// event in the meantime, [`is_pending`](Self::is_pending) says so, and a worker is to be called.
     pub(super) fn try_look(&self, look: impl FnOnce(&mut Option<Box<Connection>>) -> u64) -> bool {
+        self.try_expire(u64::MAX, look)
+    }
+
+    /// As [`try_look`](Self::try_look), if the deadline has passed.
+    pub(super) fn try_expire(&self, now: u64, look: impl FnOnce(&mut Option<Box<Connection>>) -> u64) -> bool {
         {
             let mut place = match self.connection.try_lock() {
                 Ok(place) => place,
                 Err(TryLockError::Poisoned(place)) => place.into_inner(),
                 Err(TryLockError::WouldBlock) => return false,
             };
-            let deadline = look(&mut place);
-            self.deadline.store(deadline, Ordering::Relaxed);
+            // Only under the lock is it known to be the deadline of what is there: a worker may just have been here.
+            if self.deadline() <= now {
+                let deadline = look(&mut place);
+                self.deadline.store(deadline, Ordering::Relaxed);
+            }
         }
         fence(Ordering::SeqCst);
         true
@@ -165,3 +175,28 @@ impl Slot {
 const PAGE: usize = 256;
 /// Keys of the poller have 32 bits; the highest are for other things.
 const MAX_CONNECTIONS: usize = 1 << 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The control thread sees that a deadline has passed, and before it has the lock a worker serves a request and sets another; or even
+    /// closes the connection, and the slot is another's.
+    #[test]
+    fn a_deadline_has_passed_only_if_it_still_has_under_the_lock() {
+        let slot = Slot::empty();
+        let set = |deadline| slot.visit(|_, _| deadline);
+        set(10);
+        assert!(slot.deadline() <= 20);
+        set(30);
+        assert!(slot.try_expire(20, |_| panic!("the time is not up")));
+        assert_eq!(slot.deadline(), 30);
+        let mut looked = 0;
+        let mut look = |_: &mut Option<Box<Connection>>| {
+            looked += 1;
+            NEVER
+        };
+        assert!(slot.try_expire(30, &mut look) && slot.try_expire(30, &mut look));
+        assert_eq!((looked, slot.deadline()), (1, NEVER));
+    }
+}

@@ -78,7 +78,7 @@ impl Socket {
         Ok(if ended { None } else { Some(sent) })
     }
 
-    /// Waits until the socket can be read, or written. False when the time is up.
+    /// Waits until the socket can be read, or written. False when the time is up, or at a signal.
     pub(super) fn wait(&self, readable: bool, time: Duration) -> io::Result<bool> {
         let flags = if readable { PollFlags::IN } else { PollFlags::OUT };
         let timeout = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) as _ };

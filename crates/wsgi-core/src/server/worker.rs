@@ -52,7 +52,6 @@ impl Worker {
                     return;
                 }
             }
-            clock::refresh(&mut self.scratch.date);
             for event in &events {
                 let flags = event.flags;
                 match Key::from(event.data.u64()) {
@@ -65,7 +64,7 @@ impl Worker {
                     }
                     Key::Listener(index) => self.accept(index),
                     Key::Wake => {
-                        for index in self.shared.woken() {
+                        if let Some(index) = self.shared.called() {
                             self.visit(index);
                         }
                     }
@@ -93,30 +92,26 @@ impl Worker {
             // Nothing of one connection may ever reach another.
             self.scratch.input.clear();
             self.scratch.output.clear();
+            self.scratch.output.shrink_to(KEPT_OUTPUT);
             if !connection.input.is_empty() {
                 self.scratch.input.extend_from_slice(&connection.input);
                 connection.input = BytesMut::new();
             }
             let mut requests = 0;
             loop {
-                let step = match &mut connection.state {
-                    State::Reading | State::Body(_) if requests >= REQUESTS_PER_VISIT => {
-                        // Others want a turn. The poller would not tell again of what is read already.
-                        self.shared.call_again(index);
-                        Step::Park(deadline(self.shared.timeouts.head))
-                    }
-                    State::Reading | State::Body(_) => self.read(connection, slot.hangup(), &mut requests),
-                    State::Writing(next) => {
-                        let next = *next;
-                        self.write_on(connection, next)
-                    }
-                    State::Lingering { .. } => self.linger(connection),
-                };
+                // Handlers are caught where they are called, so this is about codecs, which are anybody's too.
+                let step = survive("codec", || self.step(connection, index, slot.hangup(), &mut requests)).unwrap_or_else(|| {
+                    connection.socket.reset_on_close();
+                    Step::Close
+                });
                 match step {
                     Step::Again => {}
                     Step::Park(deadline) => {
                         if !self.scratch.input.is_empty() {
                             connection.input = BytesMut::from(&self.scratch.input[..]);
+                        }
+                        if let State::Body(ahead) = &mut connection.state {
+                            ahead.settle();
                         }
                         match self.shared.poll(connection, index) {
                             Ok(()) => return deadline,
@@ -133,6 +128,25 @@ impl Worker {
         });
     }
 
+    fn step(&mut self, connection: &mut Connection, index: u32, hangup: bool, requests: &mut usize) -> Step {
+        match &mut connection.state {
+            State::Reading | State::Body(_) if *requests >= REQUESTS_PER_VISIT => {
+                // Others want a turn. The poller would not tell again of what is read already.
+                self.shared.call_again(index);
+                Step::Park(deadline(self.shared.timeouts.head))
+            }
+            State::Reading | State::Body(_) => self.read(connection, hangup, requests),
+            State::Writing { next, until } => {
+                let (next, until) = (*next, *until);
+                self.write_on(connection, next, until)
+            }
+            State::Lingering { until } => {
+                let until = *until;
+                self.linger(connection, index, until)
+            }
+        }
+    }
+
     /// Understands what was read, reads more, and answers a request that is complete.
     fn read(&mut self, connection: &mut Connection, hangup: bool, requests: &mut usize) -> Step {
         let Scratch { input, head, output, .. } = &mut self.scratch;
@@ -144,21 +158,14 @@ impl Worker {
             }
             Ok(Event::Body(piece)) => {
                 if let State::Body(ahead) = &mut connection.state {
-                    ahead.bytes += piece.len();
-                    ahead.body.push_back(piece);
+                    ahead.push(piece);
                     if ahead.bytes > self.shared.read_ahead {
-                        return self.respond_ahead(connection);
+                        return self.respond_ahead(connection, false);
                     }
                 }
                 Step::Again
             }
-            Ok(Event::EndOfBody) => {
-                if let State::Body(ahead) = &mut connection.state {
-                    ahead.ended = true;
-                    return self.respond_ahead(connection);
-                }
-                Step::Again
-            }
+            Ok(Event::EndOfBody) => self.respond_ahead(connection, true),
             Ok(Event::NeedInput) => self.receive(connection, hangup),
             // What is queued (the answer to a ping) is the last that the peer hears.
             Ok(Event::Closed) => self.send(connection, Next::Close(CloseReason::EndOfReply)),
@@ -187,14 +194,10 @@ impl Worker {
             // The end stays at the end: while the protocol still finds pieces of a body, it is asked again.
             Ok(Received::End) => match (connection.protocol.end(&mut self.scratch.input), &mut connection.state) {
                 (Ok(Event::Body(piece)), State::Body(ahead)) => {
-                    ahead.bytes += piece.len();
-                    ahead.body.push_back(piece);
+                    ahead.push(piece);
                     Step::Again
                 }
-                (Ok(Event::EndOfBody), State::Body(ahead)) => {
-                    ahead.ended = true;
-                    self.respond_ahead(connection)
-                }
+                (Ok(Event::EndOfBody), State::Body(_)) => self.respond_ahead(connection, true),
                 (Ok(_), _) => Step::Close,
                 (Err(error), _) => {
                     tracing::info!(target: "wsgi", remote = %connection.remote, "{error}");
@@ -231,16 +234,17 @@ impl Worker {
             BodyLength::Unknown => self.shared.read_ahead > 0,
         };
         if read_ahead {
-            connection.state = State::Body(Box::new(Ahead { head: std::mem::take(&mut self.scratch.head), ..Ahead::default() }));
+            connection.state = State::Body(Box::new(Ahead::new(std::mem::take(&mut self.scratch.head))));
             return Step::Again;
         }
         self.respond(connection, VecDeque::new(), false)
     }
 
-    fn respond_ahead(&mut self, connection: &mut Connection) -> Step {
+    /// Answers a request whose body was read ahead, to its end or as far as it is to be. Nothing if there is none.
+    fn respond_ahead(&mut self, connection: &mut Connection, ended: bool) -> Step {
         match std::mem::replace(&mut connection.state, State::Reading) {
             State::Body(ahead) => {
-                let Ahead { head, body, ended, .. } = *ahead;
+                let (head, body) = ahead.into_parts();
                 self.scratch.head = head;
                 self.respond(connection, body, ended)
             }
@@ -253,10 +257,7 @@ impl Worker {
 
     fn respond(&mut self, connection: &mut Connection, ahead: VecDeque<Bytes>, ended: bool) -> Step {
         let mut conversation = Conversation::new(&self.shared, connection, &mut self.scratch, ahead, ended);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.shared.handler.handle(&mut conversation))) {
-            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(target: "wsgi", "handler panicked: {}", text.unwrap_or("no message"));
-        }
+        survive("handler", || self.shared.handler.handle(&mut conversation));
         let next = conversation.conclude();
         self.send(connection, next)
     }
@@ -264,6 +265,7 @@ impl Worker {
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
         tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
         connection.state = State::Reading;
+        clock::refresh(&mut self.scratch.date);
         connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);
         self.send(connection, Next::Close(CloseReason::Refused))
     }
@@ -273,8 +275,9 @@ impl Worker {
         match send_some(connection, &mut self.scratch.output) {
             Ok(true) => self.follow(connection, next),
             Ok(false) => {
-                connection.state = State::Writing(next);
-                Step::Park(deadline(self.shared.timeouts.write))
+                let until = deadline(self.shared.timeouts.write);
+                connection.state = State::Writing { next, until };
+                Step::Park(until)
             }
             Err(error) => {
                 tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
@@ -283,11 +286,18 @@ impl Worker {
         }
     }
 
-    fn write_on(&mut self, connection: &mut Connection, next: Next) -> Step {
+    fn write_on(&mut self, connection: &mut Connection, next: Next, mut until: u64) -> Step {
         while connection.sent < connection.output.len() {
             match connection.socket.send(&connection.output[connection.sent..]) {
-                Ok(0) => return Step::Park(deadline(self.shared.timeouts.write)),
-                Ok(sent) => connection.sent += sent,
+                // Only what the peer takes gives it more time, not what it sends.
+                Ok(0) => {
+                    connection.state = State::Writing { next, until };
+                    return Step::Park(until);
+                }
+                Ok(sent) => {
+                    connection.sent += sent;
+                    until = deadline(self.shared.timeouts.write);
+                }
                 Err(error) => {
                     tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
                     return Step::Close;
@@ -306,7 +316,7 @@ impl Worker {
             Next::Request => Step::Again,
             Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {
                 connection.socket.end_sending();
-                connection.state = State::Lingering { left: LINGER_BYTES };
+                connection.state = State::Lingering { until: deadline(self.shared.timeouts.linger) };
                 Step::Again
             }
             Next::Close(reason) => {
@@ -320,25 +330,38 @@ impl Worker {
     }
 
     /// Throws away what the peer still sends, so that the system does not reset the connection before the peer has read the reply
-    /// (RFC 9112, 9.6).
-    fn linger(&mut self, connection: &mut Connection) -> Step {
-        loop {
+    /// (RFC 9112, 9.6). A web server in front passes a whole upload on before it reads anything, so the bound is a time and not a size.
+    fn linger(&mut self, connection: &mut Connection, index: u32, until: u64) -> Step {
+        let until = if self.shared.stopping() { until.min(deadline(super::LINGER)) } else { until };
+        let mut left = LINGER_BYTES_PER_VISIT;
+        while left > 0 && clock::now() < until {
             self.scratch.input.clear();
-            let received = connection.socket.receive(&mut self.scratch.input);
-            let State::Lingering { left } = &mut connection.state else { return Step::Close };
-            match received {
-                Ok(Received::Some { .. }) => *left = left.saturating_sub(self.scratch.input.len()),
+            match connection.socket.receive(&mut self.scratch.input) {
+                Ok(Received::Some { .. }) => left = left.saturating_sub(self.scratch.input.len()),
                 Ok(Received::Nothing) => {
                     self.scratch.input.clear();
-                    return Step::Park(deadline(super::LINGER));
+                    return Step::Park(until.min(deadline(super::LINGER)));
                 }
                 Ok(Received::End) | Err(_) => return Step::Close,
             }
-            if *left == 0 {
-                return Step::Close;
-            }
         }
+        if left > 0 {
+            return Step::Close;
+        }
+        self.scratch.input.clear();
+        self.shared.call_again(index);
+        Step::Park(until)
     }
+}
+
+/// Runs what is not the engine's own. None if it panics, which is logged.
+fn survive<R>(whose: &str, work: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| {
+            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(target: "wsgi", "{whose} panicked: {}", text.unwrap_or("no message"));
+        })
+        .ok()
 }
 
 /// Sends `output` as far as the system takes it now, and leaves the rest with the connection. Whether all is sent.
@@ -365,5 +388,7 @@ fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bo
 const ACCEPTS_PER_EVENT: usize = 16;
 /// How many pipelined requests of one connection are answered before others get a turn.
 const REQUESTS_PER_VISIT: usize = 32;
-/// How much a peer may still send after its request was refused, before it is cut off.
-const LINGER_BYTES: usize = 1 << 20;
+/// How much room for queued bytes a worker keeps. Whoever queued more at once, such as a handler with one large block, gives it back.
+const KEPT_OUTPUT: usize = 1 << 20;
+/// How much of an upload that nobody reads is thrown away before others get a turn.
+const LINGER_BYTES_PER_VISIT: usize = 1 << 20;

@@ -28,7 +28,7 @@ pub struct RequestHead {
     text: Vec<u8>,
     variables: Vec<Variable>,
     /// One more than the index into `variables` of each known name, 0 where absent.
-    index: [u16; Known::COUNT],
+    index: [u32; Known::COUNT],
     body: BodyLength,
 }
 
@@ -116,7 +116,7 @@ impl RequestHead {
         if at != 0 {
             self.variables.remove(at as usize - 1);
             for other in &mut self.index {
-                *other -= u16::from(*other > at);
+                *other -= u32::from(*other > at);
             }
         }
     }
@@ -309,7 +309,7 @@ impl RequestHead {
         match self.index[name as usize] {
             0 => {
                 self.variables.push(Variable { name: NameRef::Known(name), value });
-                self.index[name as usize] = self.variables.len() as u16;
+                self.index[name as usize] = self.variables.len() as u32;
             }
             at => self.variables[at as usize - 1].value = value,
         }

@@ -217,7 +217,8 @@ fn special(name: &[u8]) -> Special {
         2 if is(b"te") => Special::HopByHop,
         4 if is(b"date") => Special::Date,
         6 if is(b"server") => Special::Server,
-        7 if is(b"upgrade") => Special::HopByHop,
+        7 if is(b"upgrade") || is(b"trailer") => Special::HopByHop,
+        // So spelt in RFC 2616, 13.5.1, which PEP 3333 names, and thus in `wsgiref`.
         8 if is(b"trailers") => Special::HopByHop,
         10 if is(b"connection") || is(b"keep-alive") => Special::HopByHop,
         14 if is(b"content-length") => Special::ContentLength,
@@ -298,6 +299,7 @@ mod tests {
             ("Connection", "close", HeadError::HopByHop),
             ("TRANSFER-ENCODING", "chunked", HeadError::HopByHop),
             ("Upgrade", "h2c", HeadError::HopByHop),
+            ("Trailer", "X-Sum", HeadError::HopByHop),
             ("Content-Length", "", HeadError::ContentLength),
             ("Content-Length", "+1", HeadError::ContentLength),
             ("Content-Length", "1, 1", HeadError::ContentLength),

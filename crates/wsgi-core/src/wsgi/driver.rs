@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors::Errors;
 use super::file_wrapper::FileWrapper;
+use super::input::Broken;
 use super::kit::Kit;
 use super::lent::Guard;
 use super::reply::{LARGE_BYTES, Phase, Reply};
@@ -245,17 +246,17 @@ impl Call<'_> {
     fn fail(&self, py: Python<'_>, failure: Failure) {
         let what = self.session.with(py, |desk| {
             let State { reply, body } = desk.parts().1;
-            What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().map(|broken| broken.status) }
+            What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().cloned() }
         });
         let request = self.request(py);
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
             Failure::Gone => what.log_gone(&request),
             // What a read or a write has raised and the application did not handle is not the application's fault.
-            Failure::Raised(error) if what.gone.is_some() && error.is_instance_of::<PyOSError>(py) => what.log_gone(&request),
-            Failure::Raised(error) if what.body.is_some() && error.is_instance_of::<PyOSError>(py) => {
+            Failure::Raised(error) if what.gone.as_deref().is_some_and(|why| is_ours(py, &error, why)) => what.log_gone(&request),
+            Failure::Raised(error) if what.body.as_ref().is_some_and(|broken| is_ours(py, &error, &broken.text)) => {
                 tracing::debug!(target: "wsgi", request, "request body could not be read: {error}");
-                status = what.body.unwrap_or(status);
+                status = what.body.map_or(status, |broken| broken.status);
             }
             Failure::Raised(error) => {
                 self.errors.report(py, &format!("exception in application: {}\n{}", request, traceback(py, &error)));
@@ -339,8 +340,8 @@ fn block<'a>(position: usize, item: &'a Bound<'_, PyAny>) -> Result<&'a [u8], Fa
 struct What {
     gone: Option<String>,
     sent: u64,
-    /// The request's body broke off; what to answer.
-    body: Option<StatusCode>,
+    /// The request's body broke off.
+    body: Option<Broken>,
 }
 
 impl What {
@@ -348,6 +349,12 @@ impl What {
         let why = self.gone.as_deref().unwrap_or("its request is over");
         tracing::debug!(target: "wsgi", request, "client is gone after {} bytes of the body: {why}", self.sent);
     }
+}
+
+/// Whether this is what a read or a write has raised for this reason, or what a framework made of that (Django's `UnreadablePostError` has
+/// its text). `OSError` alone does not tell: so are errors of files and databases.
+fn is_ours(py: Python<'_>, error: &PyErr, why: &str) -> bool {
+    error.is_instance_of::<PyOSError>(py) && error.value(py).str().is_ok_and(|text| text.to_string_lossy().contains(why))
 }
 
 /// Method and target, safe to be written to a log.

@@ -122,7 +122,7 @@ pub(super) struct Body {
 #[derive(Clone, Debug)]
 pub(super) struct Broken {
     kind: io::ErrorKind,
-    text: String,
+    pub(super) text: String,
     /// What to answer, if the application has no better idea.
     pub(super) status: StatusCode,
 }

@@ -341,6 +341,40 @@ def application(environ, start_response):
     answer.is_error("ValueError: my own fault");
 }
 
+/// `FileNotFoundError`, `TimeoutError` of a database and many more are `OSError` too; they used to go unseen, and to be blamed on the client.
+// clauses: 87
+#[test]
+fn an_oserror_of_the_applications_own_is_reported_also_when_the_client_is_gone() {
+    let own_fault = "
+    except OSError:
+        open('/no/such/file')
+";
+    let reading = "
+def application(environ, start_response):
+    try:
+        environ['wsgi.input'].read()";
+    let answer = App::new(&format!("{reading}{own_fault}")).request("POST", "/").body(&[b"abc"]).broken(io::ErrorKind::TimedOut).run();
+    answer.is_error("FileNotFoundError");
+    assert_eq!(answer.status(), "500 Internal Server Error");
+    let writing = "
+def application(environ, start_response):
+    try:
+        start_response('200 OK', [])(b'one')";
+    let answer = App::new(&format!("{writing}{own_fault}")).get("/").fail_flush(0).run();
+    assert!(answer.errors.contains("FileNotFoundError"), "{}", answer.errors);
+    // But what a framework makes of ours is still ours, as Django's UnreadablePostError.
+    let wrapped = "
+class Unreadable(OSError): pass
+def application(environ, start_response):
+    try:
+        environ['wsgi.input'].read()
+    except OSError as error:
+        raise Unreadable(*error.args) from error
+";
+    let answer = App::new(wrapped).request("POST", "/").body(&[b"abc"]).broken(io::ErrorKind::TimedOut).run();
+    assert_eq!((answer.status(), &*answer.errors), ("408 Request Timeout", ""));
+}
+
 // clauses: 87
 #[test]
 fn what_the_log_says_of_a_request_cannot_break_its_line() {

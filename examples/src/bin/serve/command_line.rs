@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_repeatable_option_adds_up_and_another_takes_the_last() {
         let settings = parsed(&["--http", ":1", "--http", ":2", "--pp", "a", "--pythonpath=b", "--threads=1", "--threads=2"]).unwrap();
-        assert_eq!(settings.http.len(), 2);
+        assert_eq!(settings.listen.len(), 2);
         assert_eq!(settings.python_path, [std::path::Path::new("a"), std::path::Path::new("b")]);
         assert_eq!(settings.threads, 2);
     }

@@ -6,47 +6,99 @@ use std::net::ToSocketAddrs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use wsgi_core::server::{ListenAddress, Listener};
-use wsgi_core::wire::Address;
+use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Server};
+use wsgi_core::wire::{Address, Paths};
+use wsgi_fastcgi::FastCgi;
+use wsgi_http::Http1;
+use wsgi_uwsgi_proto::{Scgi, Uwsgi};
 
-use crate::options::{DEFAULT_ADDRESS, Settings};
+use crate::options::{DEFAULT_ADDRESS, Settings, Speaks};
 use crate::port_owner;
+
+/// A listening socket and what is spoken there.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    speaks: Speaks,
+    listener: Listener,
+}
 
 /// Binds every address.
 ///
 /// # Errors
 /// What is in the way of the first that cannot be had, and what can be done.
-pub(crate) fn bind(settings: &Settings) -> Result<Vec<Listener>, String> {
-    let default: Vec<ListenAddress> = DEFAULT_ADDRESS.parse().into_iter().collect();
-    let addresses = if settings.http.is_empty() { &default } else { &settings.http };
-    let mut listeners = Vec::new();
-    for address in addresses {
+pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, String> {
+    let default: Vec<_> = DEFAULT_ADDRESS.parse().into_iter().map(|address| (Speaks::Http, address)).collect();
+    let mut bound = Vec::new();
+    for (speaks, address) in if settings.listen.is_empty() { &default } else { &settings.listen } {
         let cannot = |reason: String| format!("cannot listen on {address}: {reason}");
-        let listener = Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, &error)))?;
+        let option = speaks.option();
+        let mut listener =
+            Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, option, &error)))?;
         if let Some(mode) = settings.socket_mode {
             listener.unix_mode(mode).map_err(|error| cannot(format!("cannot change the socket's permissions: {error}")))?;
         }
-        listeners.push(listener);
+        if *speaks != Speaks::Http && !settings.allow_from.is_empty() {
+            listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
+        }
+        bound.push(Bound { speaks: *speaks, listener });
     }
-    Ok(listeners)
+    Ok(bound)
 }
 
-/// The address as one writes it into a browser.
-pub(crate) fn url(listener: &Listener) -> String {
-    match listener.local_address() {
-        Address::Tcp(address) => format!("http://{address}/"),
-        Address::Unix(Some(path)) => format!("unix:{}", path.display()),
-        Address::Unix(None) => "a Unix socket that was inherited".to_owned(),
+/// Gives the sockets to the server, each with its protocol.
+pub(crate) fn listen(mut server: Server, bound: Vec<Bound>, settings: &Settings) -> Server {
+    let limits = || settings.limits.clone();
+    let paths = || Paths::new(settings.path_rule);
+    for Bound { speaks, listener } in bound {
+        server = match speaks {
+            Speaks::Http => server.listen(listener, Http1::new().limits(limits())),
+            Speaks::Uwsgi => server.listen(listener, Uwsgi::new().limits(limits()).paths(paths())),
+            Speaks::FastCgi => server.listen(listener, FastCgi::new().limits(limits()).paths(paths())),
+            Speaks::Scgi => server.listen(listener, Scgi::new().limits(limits()).paths(paths())),
+        };
+    }
+    server
+}
+
+impl Bound {
+    /// Where it listens, as one writes it into a browser or a web server's configuration.
+    pub(crate) fn url(&self) -> String {
+        let scheme = self.speaks.scheme();
+        match self.listener.local_address() {
+            Address::Tcp(address) => format!("{scheme}://{address}{}", if self.speaks == Speaks::Http { "/" } else { "" }),
+            Address::Unix(Some(path)) => format!("{scheme}+unix:{}", path.display()),
+            Address::Unix(None) => format!("{scheme} on a Unix socket that was inherited"),
+        }
     }
 }
 
-fn explain(address: &ListenAddress, error: &io::Error) -> String {
+impl Speaks {
+    fn scheme(self) -> &'static str {
+        match self {
+            Speaks::Http => "http",
+            Speaks::Uwsgi => "uwsgi",
+            Speaks::FastCgi => "fastcgi",
+            Speaks::Scgi => "scgi",
+        }
+    }
+
+    fn option(self) -> &'static str {
+        match self {
+            Speaks::Http => "--http",
+            Speaks::Uwsgi => "--uwsgi-socket",
+            Speaks::FastCgi => "--fastcgi-socket",
+            Speaks::Scgi => "--scgi-socket",
+        }
+    }
+}
+
+fn explain(address: &ListenAddress, option: &str, error: &io::Error) -> String {
     match (address, error.kind()) {
         (ListenAddress::Tcp(host, port), ErrorKind::AddrInUse) => {
             let addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs().into_iter().flatten().collect();
             match addresses.iter().find_map(|address| port_owner::of(*address)) {
-                Some(owner) => format!("the port is in use by {owner}: end it, or choose another port with --http"),
-                None => "the port is in use by another program: end it, or choose another port with --http".to_owned(),
+                Some(owner) => format!("the port is in use by {owner}: end it, or choose another port with {option}"),
+                None => format!("the port is in use by another program: end it, or choose another port with {option}"),
             }
         }
         (ListenAddress::Tcp(_, port @ ..1024), ErrorKind::PermissionDenied) => {
@@ -78,7 +130,7 @@ mod tests {
     use super::*;
     use crate::command_line;
 
-    fn bound(arguments: &[&str]) -> Result<Vec<Listener>, String> {
+    fn bound(arguments: &[&str]) -> Result<Vec<Bound>, String> {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap())
     }
 
@@ -99,7 +151,7 @@ mod tests {
         let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         fs::write(folder.join("file"), "").unwrap();
         let first = bound(&["--http", &at("a.sock"), "--chmod-socket=600"]).unwrap();
-        assert_eq!(url(&first[0]), format!("unix:{}", at("a.sock")));
+        assert_eq!(first[0].url(), format!("http+unix:{}", at("a.sock")));
         for (name, reason) in [
             ("a.sock", "another program listens there: end it, or choose another path".to_owned()),
             ("file", "there is a file that is not a socket: remove it, or choose another path".to_owned()),

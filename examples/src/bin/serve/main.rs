@@ -1,4 +1,4 @@
-//! The whole server: Python WSGI applications over HTTP, set up from the command line.
+//! The whole server: Python WSGI applications over HTTP, uwsgi, FastCGI and SCGI, set up from the command line.
 //!
 //! ```text
 //! cargo serve                                        a page that says that it works
@@ -25,7 +25,6 @@ use std::time::Duration;
 use pyo3::Python;
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
-use wsgi_http::Http1;
 
 use options::{Action, Settings};
 use signals::Signals;
@@ -94,20 +93,16 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     }
     let interpreter = builder.start().map_err(Failure::set_up)?;
 
-    let listeners = listening::bind(settings).map_err(Failure::SetUp)?;
-    let addresses: Vec<String> = listeners.iter().map(listening::url).collect();
+    let bound = listening::bind(settings).map_err(Failure::SetUp)?;
+    let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     let (handler, served) = applications::load(&interpreter, targets, &settings.callable)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
     let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
 
-    let http = Http1::new().limits(settings.limits.clone());
-    let mut server =
-        Server::new(handler).threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
-    for listener in listeners {
-        server = server.listen(listener, http.clone());
-    }
+    let server = Server::new(handler).threads(settings.threads).max_connections(settings.max_connections);
+    let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound, settings);
     let running = server.start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
     announce(&interpreter, &served, settings, &addresses);

@@ -11,14 +11,18 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use wsgi_core::server::{ListenAddress, Timeouts};
-use wsgi_core::wire::Limits;
+use wsgi_core::server::{ListenAddress, Network, Timeouts};
+use wsgi_core::wire::{Limits, PathRule};
 
 /// What the server does, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) action: Action,
-    pub(crate) http: Vec<ListenAddress>,
+    /// Where to listen, and for what; nothing means HTTP at [`DEFAULT_ADDRESS`].
+    pub(crate) listen: Vec<(Speaks, ListenAddress)>,
+    /// Who may connect to sockets whose peers are trusted, besides the machine itself.
+    pub(crate) allow_from: Vec<Network>,
+    pub(crate) path_rule: PathRule,
     pub(crate) backlog: u32,
     pub(crate) socket_mode: Option<u32>,
     pub(crate) module: Option<String>,
@@ -42,6 +46,15 @@ pub(crate) enum Action {
     Version,
 }
 
+/// What is spoken at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http,
+    Uwsgi,
+    FastCgi,
+    Scgi,
+}
+
 /// Where an application is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -55,7 +68,9 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             action: Action::Serve,
-            http: Vec::new(),
+            listen: Vec::new(),
+            allow_from: Vec::new(),
+            path_rule: PathRule::default(),
             backlog: 1024,
             socket_mode: None,
             module: None,
@@ -168,6 +183,12 @@ pub(crate) fn set(settings: &mut Settings, entry: &Entry, shown: &str, value: &O
     (entry.apply)(settings, value).map_err(|expected| format!("{shown} {value:?}: {expected}"))
 }
 
+fn listen(settings: &mut Settings, speaks: Speaks, value: &OsStr) -> Result<(), String> {
+    let address = text(value)?.parse().map_err(|error: wsgi_core::server::AddressError| error.to_string())?;
+    settings.listen.push((speaks, address));
+    Ok(())
+}
+
 pub(crate) static TABLE: &[Entry] = &[
     Entry {
         name: "http",
@@ -175,10 +196,63 @@ pub(crate) static TABLE: &[Entry] = &[
         short: None,
         value: Some("ADDR"),
         group: Group::Listening,
-        help: "Answer HTTP on HOST:PORT, :PORT, the path of a Unix socket, or fd://N, an inherited descriptor; may be repeated",
+        help: "Answer HTTP on HOST:PORT, :PORT, the path of a Unix socket, or fd://N, an inherited descriptor; may be repeated, as may the other sockets",
         default: |_| DEFAULT_ADDRESS.to_owned(),
+        apply: |settings, value| listen(settings, Speaks::Http, value),
+    },
+    Entry {
+        name: "uwsgi-socket",
+        aliases: &["socket"],
+        short: Some('s'),
+        value: Some("ADDR"),
+        group: Group::Listening,
+        help: "Answer the uwsgi protocol, as uwsgi_pass of nginx speaks it",
+        default: |_| String::new(),
+        apply: |settings, value| listen(settings, Speaks::Uwsgi, value),
+    },
+    Entry {
+        name: "fastcgi-socket",
+        aliases: &[],
+        short: None,
+        value: Some("ADDR"),
+        group: Group::Listening,
+        help: "Answer FastCGI",
+        default: |_| String::new(),
+        apply: |settings, value| listen(settings, Speaks::FastCgi, value),
+    },
+    Entry {
+        name: "scgi-socket",
+        aliases: &[],
+        short: None,
+        value: Some("ADDR"),
+        group: Group::Listening,
+        help: "Answer SCGI",
+        default: |_| String::new(),
+        apply: |settings, value| listen(settings, Speaks::Scgi, value),
+    },
+    Entry {
+        name: "allow-from",
+        aliases: &[],
+        short: None,
+        value: Some("CIDR"),
+        group: Group::Listening,
+        help: "Who may connect to uwsgi, FastCGI and SCGI ports besides this machine, such as 10.0.0.0/8: a peer there says who the client is; may be repeated",
+        default: |_| String::new(),
         apply: |settings, value| {
-            settings.http.push(text(value)?.parse().map_err(|error: wsgi_core::server::AddressError| error.to_string())?);
+            settings.allow_from.push(text(value)?.parse().map_err(|error: wsgi_core::server::NetworkError| error.to_string())?);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "path-rule",
+        aliases: &[],
+        short: None,
+        value: Some("RULE"),
+        group: Group::Listening,
+        help: "How SCRIPT_NAME and PATH_INFO are found in what uwsgi, FastCGI and SCGI bring: auto, given, whole or request-uri",
+        default: |settings| settings.path_rule.to_string(),
+        apply: |settings, value| {
+            settings.path_rule = text(value)?.parse().map_err(|error: wsgi_core::wire::UnknownPathRule| error.to_string())?;
             Ok(())
         },
     },
