@@ -15,8 +15,8 @@ fn a_request_of_nginx_is_understood() {
     let mut expected: Vec<_> = NGINX
         .iter()
         .copied()
-        .filter(|(name, _)| !matches!(*name, "CONTENT_LENGTH" | "HTTP_CONTENT_LENGTH" | "HTTP_PROXY" | "UWSGI_FILE"))
-        .chain([("SCRIPT_NAME", ""), ("RAW_URI", "/caf%C3%A9?q=1")])
+        .filter(|(name, _)| !matches!(*name, "CONTENT_LENGTH" | "SERVER_NAME" | "HTTP_CONTENT_LENGTH" | "HTTP_PROXY" | "UWSGI_FILE"))
+        .chain([("SCRIPT_NAME", ""), ("RAW_URI", "/caf%C3%A9?q=1"), ("SERVER_NAME", "localhost")])
         .collect();
     feed::check(uwsgi, &packet(NGINX, ""), &Transcript::new(ANSWERED).request(&expected, ""));
     expected.extend([("SCGI", "1"), ("CONTENT_LENGTH", "0")]);
@@ -51,7 +51,10 @@ fn a_body_is_as_long_as_it_says_and_what_follows_is_left() {
         let given = [&GET[..], &[("CONTENT_LENGTH", "5")]].concat();
         for (sent, body) in [("12345", "12345"), ("12345 and more", "12345")] {
             let seen = feed::every_way(make, &bytes(&given, sent)).without(&["SCGI"]);
-            assert_eq!(seen, Transcript::new(ANSWERED).request(&[&given[..], &[("REMOTE_ADDR", "")]].concat(), body));
+            assert_eq!(
+                seen,
+                Transcript::new(ANSWERED).request(&[&given[..], &[("REMOTE_ADDR", ""), ("SERVER_NAME", "localhost")]].concat(), body)
+            );
         }
         let seen = feed::every_way(make, &bytes(&given, "1234"));
         assert_eq!(seen.end, End::Refused(Error::Truncated("body")));
