@@ -156,6 +156,8 @@ WORKLOADS = [
 
 CONNECTIONS = 64
 WARM_UP_SECONDS = 1
+# Of one core, used by whatever else runs on the machine.
+DISTURBED = 0.05
 OURS = "serve"
 AGAINST = "against"
 FLOOR = "bare"
@@ -193,6 +195,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="how often each server is measured (3)")
     parser.add_argument("--seconds", type=int, default=3, help="how long each time (3)")
     parser.add_argument("--threads", type=int, default=1, help="application threads, where the workload does not say (1)")
+    parser.add_argument("--again", type=int, default=2, help="how often a measurement is repeated that others have disturbed (2)")
     parser.add_argument("--against", metavar="PROGRAM", help="another build of this server, to stand beside it")
     return parser.parse_args()
 
@@ -253,9 +256,12 @@ def measure(workload, commands, options):
                 continue
             try:
                 row, notes = one(workload, name, commands[name], options.seconds)
+                for _ in range(options.again):
+                    if row["others"] > DISTURBED:
+                        row = min(row, one(workload, name, commands[name], options.seconds)[0], key=lambda row: row["others"])
                 result["rounds"].append(row)
                 result["notes"] += [note for note in notes if note not in result["notes"]]
-                say(f"{workload.name} round {number + 1}: {name} {row['rate']:.0f}/s, {row['cpu_us']:.2f} µs")
+                say(f"{workload.name} round {number + 1}: {name} {row['rate']:.0f}/s, {row['cpu_us']:.2f} µs, others {row['others']:.0%}")
             except Failed as error:
                 result["failed"] = str(error)
                 say(f"{workload.name} round {number + 1}: {name} failed: {error}")
@@ -275,9 +281,10 @@ def one(workload, name, command, seconds):
         if workload.slow and name != FLOOR and holds_back(port, workload.slow):
             notes.append("holds blocks back")
         load(workload, port, WARM_UP_SECONDS)
-        before, begin = server.cpu(), time.monotonic()
+        before, generator, everything, begin = server.cpu(), lab.children_cpu(), lab.machine_cpu(), time.monotonic()
         done = load(workload, port, seconds)
-        cpu, wall = server.cpu() - before, time.monotonic() - begin
+        cpu, generator, wall = server.cpu() - before, lab.children_cpu() - generator, time.monotonic() - begin
+        others = lab.machine_cpu() - everything - cpu - generator
         memory = server.memory()
     if done["requests"] == 0:
         raise Failed("answered no request under load")
@@ -294,6 +301,7 @@ def one(workload, name, command, seconds):
         "p99_us": done["p99"],
         "cpu_us": cpu / done["requests"] * 1e6,
         "busy": cpu / wall,
+        "others": max(0, others) / wall,
         "peak_bytes": memory,
         "errors": sum(done[kind] for kind in ERRORS),
     }
@@ -341,7 +349,7 @@ def report(workload, results):
     fair = [name for name in medians if name not in (*BUILT, AGAINST) and not set(results[name]["notes"]) - {ENDS_BY_CLOSE}]
     best = min(fair, key=lambda name: medians[name]["cpu_us"], default=None)
     columns = ["server", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "min–max", "× bare", f"× best peer ({best or '–'})"]
-    columns += ["busy", "peak MiB", "notes"]
+    columns += ["busy", "others", "peak MiB", "notes"]
     if workload.possible:
         columns.insert(2, "of possible")
     rows = []
@@ -356,7 +364,7 @@ def report(workload, results):
         costs = [row["cpu_us"] for row in result["rounds"]]
         row = [name, f"{median['rate']:,.0f}", f"{median['p50_us'] / 1000:.2f}", f"{median['p99_us'] / 1000:.2f}", f"{median['cpu_us']:.2f}"]
         row += [f"{min(costs):.2f}–{max(costs):.2f}", ratio(medians, name, FLOOR), ratio(medians, name, best), f"{median['busy']:.0%}"]
-        row += [f"{median['peak_bytes'] / 2**20:.1f}", ", ".join(notes)]
+        row += [f"{median['others']:.0%}", f"{median['peak_bytes'] / 2**20:.1f}", ", ".join(notes)]
         if workload.possible:
             row.insert(2, f"{median['rate'] / workload.possible:.1%}")
         rows.append(row)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import shutil
 import signal
 import socket
@@ -187,6 +188,20 @@ def group_exists(group):
         return True
     except ProcessLookupError:
         return False
+
+
+def machine_cpu():
+    """Seconds of processor time that everything on this machine has used."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    # user, nice, system, idle, iowait, irq, softirq, steal
+    used = sum(int(field) for at, field in enumerate(fields[:8]) if at not in (3, 4))
+    return used / os.sysconf("SC_CLK_TCK")
+
+
+def children_cpu():
+    """The same for the children of this process that have ended, such as the load generator."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def connect(address):

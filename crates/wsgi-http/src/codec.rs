@@ -142,8 +142,10 @@ impl Protocol for Connection {
             Some(CloseReason::Peer)
         } else if self.closing {
             Some(CloseReason::Shutdown)
-        } else if exchange.waiting {
-            // The peer was not told to send its body, and may or may not do so: what comes next cannot be told (RFC 9110, 10.1.1).
+        } else if exchange.waiting || !exchange.body.ended() {
+            // A peer that was not told to send its body may or may not do so: what comes next cannot be told (RFC 9110, 10.1.1). One that is
+            // sending may be done before the handler is, and take the connection for good if it is not told now: its next request would
+            // meet the close.
             Some(CloseReason::UnreadBody)
         } else {
             None

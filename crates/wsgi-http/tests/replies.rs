@@ -370,6 +370,7 @@ fn a_body_that_was_not_read_closes() {
     let mut peer = Peer::asks(&format!("{POST}hel"));
     assert_eq!(peer.poll(), Ok(Event::Body("hel".into())));
     peer.start(&reply("200 OK", Some(0)));
+    assert!(peer.heard().ends_with("Connection: close\r\n\r\n"), "a peer that is done sending would use the connection again");
     assert_eq!(peer.finish(), Next::Close(CloseReason::UnreadBody));
 
     // That its end was not asked for is no matter, if it was read up to there.
@@ -404,7 +405,7 @@ fn an_unread_body_is_why_the_connection_closes_even_if_it_closes_anyway() {
 fn a_body_may_be_read_while_the_reply_goes_out() {
     let mut peer = Peer::asks(POST);
     peer.start(&reply("200 OK", None));
-    peer.heard();
+    assert!(peer.heard().ends_with("Connection: close\r\n\r\n"), "nobody knows yet that it will be read");
     for byte in ["h", "e", "l", "l", "o"] {
         peer.sends(byte);
         let Ok(Event::Body(bytes)) = peer.poll() else { panic!("no body") };
@@ -412,7 +413,7 @@ fn a_body_may_be_read_while_the_reply_goes_out() {
     }
     assert_eq!(peer.poll(), Ok(Event::EndOfBody));
     assert_eq!(peer.poll(), Ok(Event::NeedInput), "the end comes once");
-    assert_eq!(peer.finish(), Next::Request);
+    assert_eq!(peer.finish(), Next::Close(CloseReason::UnreadBody));
     assert_eq!(peer.heard(), "1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n0\r\n\r\n");
 }
 

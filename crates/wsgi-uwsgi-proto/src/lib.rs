@@ -72,7 +72,7 @@
 //! | `SCRIPT_NAME`, `PATH_INFO` | always there; see [`Paths`](wsgi_core::wire::Paths) for where they come from, and for front servers that send one of them or neither |
 //! | `SERVER_PROTOCOL` | `HTTP/1.1` where it is missing or empty |
 //! | `REMOTE_ADDR` and `REMOTE_PORT` | the connection's where there is no `REMOTE_ADDR`; empty and left out on a Unix socket |
-//! | `SERVER_NAME` and `SERVER_PORT` | the connection's where there is no `SERVER_NAME`, or an empty one; only over TCP |
+//! | `SERVER_NAME` and `SERVER_PORT` | the connection's where there is no `SERVER_NAME`, or an empty one; `localhost` and left out on a Unix socket |
 //! | `RAW_URI` | the same as `REQUEST_URI`, unless it is sent |
 //!
 //! **Whoever can connect chooses every variable**, also `REMOTE_ADDR`, `REMOTE_USER` and `HTTPS`: nobody but the front server should get in,

@@ -39,13 +39,15 @@ impl Ends {
                 head.set(Known::RemotePort, remote.port().to_string().as_bytes());
             }
         }
-        if let (true, Some(local)) = (is_empty(head, Known::ServerName), self.local) {
-            let name = match ip(&local) {
-                IpAddr::V4(ip) => ip.to_string(),
-                IpAddr::V6(ip) => format!("[{ip}]"), // RFC 3875, 4.1.14
+        // Never empty (PEP 3333, clause 19), and nginx without a `server_name` sends it so.
+        if is_empty(head, Known::ServerName) {
+            let name = match self.local.as_ref().map(ip) {
+                Some(IpAddr::V4(ip)) => ip.to_string(),
+                Some(IpAddr::V6(ip)) => format!("[{ip}]"), // RFC 3875, 4.1.14
+                None => "localhost".to_owned(),
             };
             head.set(Known::ServerName, name.as_bytes());
-            if is_empty(head, Known::ServerPort) {
+            if let (true, Some(local)) = (is_empty(head, Known::ServerPort), self.local) {
                 head.set(Known::ServerPort, local.port().to_string().as_bytes());
             }
         }
@@ -171,7 +173,7 @@ mod tests {
             added(&[], "[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.9]:2")[2..],
             ["REMOTE_ADDR=192.0.2.9", "REMOTE_PORT=2", "SERVER_NAME=192.0.2.1", "SERVER_PORT=1"]
         );
-        assert_eq!(added(&[], "unix", "unix"), [protocol, "SCRIPT_NAME=", "REMOTE_ADDR="]);
+        assert_eq!(added(&[], "unix", "unix"), [protocol, "SCRIPT_NAME=", "REMOTE_ADDR=", "SERVER_NAME=localhost"]);
     }
 
     #[test]
@@ -179,7 +181,7 @@ mod tests {
         let given =
             [("UWSGI_FILE", "/etc/passwd"), ("UWSGI_", "x"), ("UWSGIX", "kept"), ("HTTP_UWSGI_FILE", "kept"), ("REQUEST_URI", "/?q")];
         let seen = added(&given, "unix", "unix");
-        assert_eq!(seen, ["SERVER_PROTOCOL=HTTP/1.1", "SCRIPT_NAME=", "RAW_URI=/?q", "REMOTE_ADDR="]);
+        assert_eq!(seen, ["SERVER_PROTOCOL=HTTP/1.1", "SCRIPT_NAME=", "RAW_URI=/?q", "REMOTE_ADDR=", "SERVER_NAME=localhost"]);
         let head = completed(&[&given[..], &[("REQUEST_METHOD", "GET")]].concat(), "unix", "unix", Limits::default()).unwrap();
         assert_eq!(head.get_named(b"UWSGI_FILE"), None);
         assert_eq!(head.get_named(b"UWSGI_"), None);

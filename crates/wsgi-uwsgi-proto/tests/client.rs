@@ -156,6 +156,9 @@ fn a_head_is_no_longer_than_the_limits() {
     assert_eq!(with(head, 2), Ok(b"body".to_vec()));
     assert_eq!(with(head - 1, 2), Err(ReplyError::HeadTooLarge { limit: head - 1 }));
     assert_eq!(with(head, 1), Err(ReplyError::Malformed("reply head has more than 1 fields".into())));
+    let short = reply().limits(Limits { head_bytes: 10, ..Limits::default() });
+    assert_eq!(every_way(short.clone(), &bytes[..10]).unwrap_err(), ReplyError::Truncated("head"));
+    assert_eq!(every_way(short, &bytes[..11]).unwrap_err(), ReplyError::HeadTooLarge { limit: 10 });
     assert_eq!(every_way(reply(), &[b'x'; 70_000]).unwrap_err(), ReplyError::HeadTooLarge { limit: 65536 });
 }
 

@@ -16,6 +16,7 @@ fn any_request_arrives_as_it_was_made() {
             (b"SCRIPT_NAME".to_vec(), vec![]),
             (b"SERVER_PROTOCOL".to_vec(), b"HTTP/1.1".to_vec()),
             (b"REMOTE_ADDR".to_vec(), random.bytes(10)),
+            (b"SERVER_NAME".to_vec(), b"example.org".to_vec()),
             (b"CONTENT_LENGTH".to_vec(), body.len().to_string().into_bytes()),
         ];
         for index in 0..random.below(60) {

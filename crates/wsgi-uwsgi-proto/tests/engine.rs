@@ -6,8 +6,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use common::{PATIENCE, Reader, ask, read, request};
 use wsgi_core::server::{ListenAddress, Listener, Running, Server};
@@ -81,9 +82,13 @@ fn an_early_reply_reaches_a_peer_that_is_still_sending() {
         .unwrap();
     stream.write_all(&bytes).unwrap();
     let mut writer = stream.try_clone().unwrap();
-    let sender = std::thread::spawn(move || while writer.write_all(&[0; 4096]).is_ok() {});
-    assert_eq!(read(&mut stream, Reply::to(b"POST")).unwrap().0.code(), 403);
+    let read_it = Arc::new(AtomicBool::new(false));
+    let enough = Arc::clone(&read_it);
+    let sender = std::thread::spawn(move || while !enough.load(Ordering::Relaxed) && writer.write_all(&[0; 4096]).is_ok() {});
+    let reply = read(&mut stream, Reply::to(b"POST"));
+    read_it.store(true, Ordering::Relaxed);
     sender.join().unwrap();
+    assert_eq!(reply.unwrap().0.code(), 403);
 }
 
 #[test]
@@ -168,8 +173,8 @@ struct Served {
 
 impl Served {
     fn new() -> Served {
-        static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("wsgi-uwsgi-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let unix = |name: &str| Listener::bind(&ListenAddress::Unix(directory.join(name))).unwrap();

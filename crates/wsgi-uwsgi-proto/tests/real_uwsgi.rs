@@ -113,10 +113,11 @@ fn the_clients_of_a_real_uwsgi_are_served() {
     let ping = Command::new(&program).arg("--ping").arg(&socket).stderr(Stdio::null()).status().unwrap();
     assert_eq!(ping.code(), Some(0));
 
-    // uWSGI's HTTP router takes HTTP and speaks uwsgi to what is behind it.
+    // uWSGI's HTTP router takes HTTP and speaks uwsgi to what is behind it. Without a master the process that started the router ends at once, and
+    // sometimes takes the first connection with it.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let http = format!("127.0.0.1:{port}");
-    let _router = Running::start(Command::new(&program).arg("--http").arg(&http).arg("--http-to").arg(&socket));
+    let _router = Running::start(Command::new(&program).arg("--master").arg("--http").arg(&http).arg("--http-to").arg(&socket));
     let connect = || until(|| TcpStream::connect(&http).ok());
     for (asked, expected) in [
         ("GET /caf%C3%A9?q=%20 HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n", "GET||/caf\u{e9}|q=%20|127.0.0.1|"),

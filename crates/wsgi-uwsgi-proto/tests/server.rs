@@ -15,8 +15,8 @@ fn a_request_of_nginx_is_understood() {
     let mut expected: Vec<_> = NGINX
         .iter()
         .copied()
-        .filter(|(name, _)| !matches!(*name, "CONTENT_LENGTH" | "HTTP_CONTENT_LENGTH" | "HTTP_PROXY" | "UWSGI_FILE"))
-        .chain([("SCRIPT_NAME", ""), ("RAW_URI", "/caf%C3%A9?q=1")])
+        .filter(|(name, _)| !matches!(*name, "CONTENT_LENGTH" | "SERVER_NAME" | "HTTP_CONTENT_LENGTH" | "HTTP_PROXY" | "UWSGI_FILE"))
+        .chain([("SCRIPT_NAME", ""), ("RAW_URI", "/caf%C3%A9?q=1"), ("SERVER_NAME", "localhost")])
         .collect();
     feed::check(uwsgi, &packet(NGINX, ""), &Transcript::new(ANSWERED).request(&expected, ""));
     expected.extend([("SCGI", "1"), ("CONTENT_LENGTH", "0")]);
@@ -51,7 +51,10 @@ fn a_body_is_as_long_as_it_says_and_what_follows_is_left() {
         let given = [&GET[..], &[("CONTENT_LENGTH", "5")]].concat();
         for (sent, body) in [("12345", "12345"), ("12345 and more", "12345")] {
             let seen = feed::every_way(make, &bytes(&given, sent)).without(&["SCGI"]);
-            assert_eq!(seen, Transcript::new(ANSWERED).request(&[&given[..], &[("REMOTE_ADDR", "")]].concat(), body));
+            assert_eq!(
+                seen,
+                Transcript::new(ANSWERED).request(&[&given[..], &[("REMOTE_ADDR", ""), ("SERVER_NAME", "localhost")]].concat(), body)
+            );
         }
         let seen = feed::every_way(make, &bytes(&given, "1234"));
         assert_eq!(seen.end, End::Refused(Error::Truncated("body")));
@@ -75,6 +78,13 @@ fn modifier_30_takes_the_prefix_off_the_path() {
         let seen = feed::every_way(uwsgi, &packet_of(client::MANAGE_PATH_INFO, &given, ""));
         let of = |name| std::str::from_utf8(seen.requests[0].get(name).unwrap()).unwrap();
         assert_eq!((of("SCRIPT_NAME"), of("PATH_INFO")), expected, "{script} {path}");
+    }
+    // Where there is no prefix to take off, the path is split as any other.
+    let mounted = Uwsgi::new().paths(Paths::default().mount("/a"));
+    for script in ["", "/"] {
+        let given = [("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", script), ("PATH_INFO", "/a/b")];
+        let seen = feed::every_way(|| mounted.connect(&link()), &packet_of(client::MANAGE_PATH_INFO, &given, ""));
+        assert_eq!((seen.requests[0].get("SCRIPT_NAME"), seen.requests[0].get("PATH_INFO")), (Some(&b"/a"[..]), Some(&b"/b"[..])));
     }
 }
 

@@ -49,9 +49,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let listener = Listener::bind(&options.http)?;
     let http = Http1::new().limits(Limits { body_bytes: Some(BODY_BYTES), ..Limits::default() });
 
+    // Before the line that others may wait for: from then on a signal ends it in order.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     println!("listening on http://{}/", listener.local_address());
     let running = Server::new(gateway).listen(listener, http).threads(options.threads).start()?;
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     signals.forever().next();
     running.handle().shutdown();
     running.wait();
