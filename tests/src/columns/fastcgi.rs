@@ -271,7 +271,7 @@ impl Gateway {
     /// The reply is whole.
     fn over(&mut self) {
         let Some(upstream) = self.upstream.take() else { return };
-        assert!(upstream.input.is_empty(), "{:?} follows END_REQUEST", upstream.input);
+        gateway::nothing_follows(&upstream.input);
         if self.connections.keeps && upstream.sent {
             self.reusable = true;
             self.connections.put_back(upstream.stream);

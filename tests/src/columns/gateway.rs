@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use wsgi_core::wire::ResponseHead;
 
 use crate::client::latin1;
-use crate::column::{Body, Head, Request};
+use crate::column::{Body, Head, Request, Version};
 
 /// Names and values in order.
 pub(super) type Variables = Vec<(String, Vec<u8>)>;
@@ -46,6 +46,12 @@ pub(super) fn head(reply: &ResponseHead) -> Head {
     head
 }
 
+/// A reply is whole: a panic if this came behind it.
+pub(super) fn nothing_follows(input: &[u8]) {
+    let some = latin1(&input[..input.len().min(100)]);
+    assert!(input.is_empty(), "{} bytes follow a whole reply: {some:?}", input.len());
+}
+
 /// The client's fields as variables: those of one name in one, as nginx joins them since 1.23.
 fn fields(request: &Request) -> Variables {
     let mut variables = Variables::new();
@@ -59,7 +65,7 @@ fn fields(request: &Request) -> Variables {
             None => variables.push((name, value.to_vec())),
         }
     };
-    if request.version == crate::column::Version::Http11 && !request.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if request.version == Version::Http11 && !request.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         add("Host", b"localhost");
     }
     for (name, value) in &request.fields {

@@ -193,7 +193,7 @@ impl Upstream {
     /// The reply is whole: the connection ends, and nothing comes before that, such as the body of a reply to `HEAD`.
     fn rest(&mut self) -> Result<(), Broken> {
         while !self.ended {
-            assert!(self.input.is_empty(), "{:?} follows a whole reply", self.input);
+            gateway::nothing_follows(&self.input);
             match self.fill() {
                 Ok(()) => {}
                 // A part of the request was not read, and the reply is whole nevertheless.
@@ -201,7 +201,7 @@ impl Upstream {
                 Err(broken) => return Err(broken),
             }
         }
-        assert!(self.input.is_empty(), "{:?} follows a whole reply", self.input);
+        gateway::nothing_follows(&self.input);
         Ok(())
     }
 }
