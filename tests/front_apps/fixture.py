@@ -150,12 +150,28 @@ def cached(environ, start_response):
 
 
 def upload_in_halves(environ, start_response):
-    """Says when the first half of a body has come, which is as long as the query says."""
+    """Says when the first part of a body has come, which is as long as the query says, and then reads the rest."""
     name, half = name_of(environ), int(parse_qs(environ["QUERY_STRING"])["half"][0])
     first = environ["wsgi.input"].read(half)
     event("half " + name).set()
-    second = environ["wsgi.input"].read(half)
+    try:
+        second = environ["wsgi.input"].read()
+    except OSError as error:
+        outcomes[name] = type(error).__name__
+        event("outcome " + name).set()
+        raise
+    outcomes[name] = f"{len(second)} bytes"
+    event("outcome " + name).set()
     return reply(start_response, f"{len(first)} {len(second)} {environ.get('CONTENT_LENGTH', '')}\n")
+
+
+outcomes = {}
+
+
+def outcome(environ, start_response):
+    """What became of the second half of the body of that name; waits for it."""
+    happened = event("outcome " + name_of(environ)).wait(DEADLINE)
+    return reply(start_response, (outcomes[name_of(environ)] if happened else "nothing") + "\n")
 
 
 def half(environ, start_response):
@@ -230,6 +246,7 @@ ROUTES = {
     "upload": upload,
     "upload-in-halves": upload_in_halves,
     "half": half,
+    "outcome": outcome,
     "dies": dies,
     "file": file,
     "stream": stream,

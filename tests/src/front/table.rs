@@ -55,13 +55,15 @@ pub struct Expect {
     pub dots: &'static str,
     /// Whether `SERVER_PORT` is the port of the `Host` field, and not the port of the connection.
     pub port_of_host: bool,
+    /// Whether an upload of declared length is passed on as it comes, and not gathered first.
+    pub passes_uploads_on: bool,
     /// Whether the final reply gets through after one of early hints (103).
     pub early_hints: bool,
     /// Whether an upload whose length the client does not say gets through. The application sees its length, which the web server finds out
     /// or, where it passes the upload on as it comes, our server.
     pub unknown_length: bool,
-    /// How many connections the server behind sees for requests that follow one another.
-    pub keeps_connections: bool,
+    /// Whether connections to the server behind carry more than one request.
+    pub keeps_connections: Keeps,
     /// Whether the client can tell that a reply of undeclared length broke off, over a Unix socket.
     pub truncation_over_unix: bool,
     /// The same over TCP.
@@ -69,6 +71,17 @@ pub struct Expect {
     /// Whether the web server believes the `Content-Length` of a reply, passes it on, and notices when less comes. Where it does not, a
     /// reply of declared length is as good as one of undeclared length.
     pub believes_length: bool,
+}
+
+/// Whether a web server keeps connections to the server behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// For the requests of whichever client comes next.
+    ForAll,
+    /// For the requests of one client's connection.
+    ForOneClient,
+    /// Each request has a connection of its own.
+    No,
 }
 
 impl Pair {
@@ -85,9 +98,10 @@ impl Expect {
         percent: "/environ/a%2Fb",
         dots: "/environ//a/./b",
         port_of_host: false,
+        passes_uploads_on: true,
         early_hints: true,
         unknown_length: true,
-        keeps_connections: false,
+        keeps_connections: Keeps::No,
         truncation_over_unix: true,
         truncation_over_tcp: true,
         believes_length: true,
@@ -107,24 +121,38 @@ pub const NGINX_HTTP: Pair = pair(
     Protocol::Http,
     "nginx/proxy_pass.conf",
     // Before 1.29, nginx takes 103 for the final reply, and the client waits in vain.
-    Expect { keeps_connections: true, early_hints: false, ..Expect::USUAL },
+    Expect { keeps_connections: Keeps::ForAll, early_hints: false, passes_uploads_on: false, ..Expect::USUAL },
 );
 
 /// nginx, `uwsgi_pass`
 pub const NGINX_UWSGI: Pair =
     // Here and below: a Unix socket knows no reset, so the end of a broken reply is like any other. FastCGI and HTTP frame it.
-    pair(Nginx, Protocol::Uwsgi, "nginx/uwsgi_pass.conf", Expect { dots: MERGED, truncation_over_unix: false, ..Expect::USUAL });
+    pair(
+        Nginx,
+        Protocol::Uwsgi,
+        "nginx/uwsgi_pass.conf",
+        Expect { dots: MERGED, truncation_over_unix: false, passes_uploads_on: false, ..Expect::USUAL },
+    );
 
 /// nginx, `fastcgi_pass`
-pub const NGINX_FASTCGI: Pair =
-    pair(Nginx, Protocol::FastCgi, "nginx/fastcgi_pass.conf", Expect { dots: MERGED, keeps_connections: true, ..Expect::USUAL });
+pub const NGINX_FASTCGI: Pair = pair(
+    Nginx,
+    Protocol::FastCgi,
+    "nginx/fastcgi_pass.conf",
+    Expect { dots: MERGED, keeps_connections: Keeps::ForAll, passes_uploads_on: false, ..Expect::USUAL },
+);
 
 /// nginx, `scgi_pass`
-pub const NGINX_SCGI: Pair =
-    pair(Nginx, Protocol::Scgi, "nginx/scgi_pass.conf", Expect { dots: MERGED, truncation_over_unix: false, ..Expect::USUAL });
+pub const NGINX_SCGI: Pair = pair(
+    Nginx,
+    Protocol::Scgi,
+    "nginx/scgi_pass.conf",
+    Expect { dots: MERGED, truncation_over_unix: false, passes_uploads_on: false, ..Expect::USUAL },
+);
 
 /// Apache, mod_proxy_http
-pub const APACHE_HTTP: Pair = pair(Apache, Protocol::Http, "apache/proxy_http.conf", Expect { keeps_connections: true, ..Expect::USUAL });
+pub const APACHE_HTTP: Pair =
+    pair(Apache, Protocol::Http, "apache/proxy_http.conf", Expect { keeps_connections: Keeps::ForAll, ..Expect::USUAL });
 
 /// Apache, mod_proxy_uwsgi
 pub const APACHE_UWSGI: Pair = pair(
@@ -141,7 +169,7 @@ pub const APACHE_FASTCGI: Pair = pair(
     Protocol::FastCgi,
     "apache/proxy_fcgi.conf",
     // Since 2.4.59, Apache believes no Content-Length of FastCGI and SCGI, unless the environment variable ap_trust_cgilike_cl is set.
-    Expect { dots: MERGED, port_of_host: true, keeps_connections: true, believes_length: false, ..Expect::USUAL },
+    Expect { dots: MERGED, port_of_host: true, keeps_connections: Keeps::ForAll, believes_length: false, ..Expect::USUAL },
 );
 
 /// Apache, mod_proxy_scgi
@@ -160,25 +188,36 @@ pub const APACHE_SCGI: Pair = pair(
 );
 
 /// lighttpd, mod_proxy
-pub const LIGHTTPD_HTTP: Pair = pair(Lighttpd, Protocol::Http, "lighttpd/proxy.conf", Expect { dots: MERGED, ..Expect::USUAL });
+pub const LIGHTTPD_HTTP: Pair =
+    pair(Lighttpd, Protocol::Http, "lighttpd/proxy.conf", Expect { dots: MERGED, passes_uploads_on: false, ..Expect::USUAL });
 
 /// lighttpd, mod_scgi with `scgi.protocol = "uwsgi"`
-pub const LIGHTTPD_UWSGI: Pair =
-    pair(Lighttpd, Protocol::Uwsgi, "lighttpd/uwsgi.conf", Expect { dots: MERGED, truncation_over_unix: false, ..Expect::USUAL });
+pub const LIGHTTPD_UWSGI: Pair = pair(
+    Lighttpd,
+    Protocol::Uwsgi,
+    "lighttpd/uwsgi.conf",
+    Expect { dots: MERGED, truncation_over_unix: false, passes_uploads_on: false, ..Expect::USUAL },
+);
 
 /// lighttpd, mod_fastcgi
-pub const LIGHTTPD_FASTCGI: Pair = pair(Lighttpd, Protocol::FastCgi, "lighttpd/fastcgi.conf", Expect { dots: MERGED, ..Expect::USUAL });
+pub const LIGHTTPD_FASTCGI: Pair =
+    pair(Lighttpd, Protocol::FastCgi, "lighttpd/fastcgi.conf", Expect { dots: MERGED, passes_uploads_on: false, ..Expect::USUAL });
 
 /// lighttpd, mod_scgi
-pub const LIGHTTPD_SCGI: Pair =
-    pair(Lighttpd, Protocol::Scgi, "lighttpd/scgi.conf", Expect { dots: MERGED, truncation_over_unix: false, ..Expect::USUAL });
+pub const LIGHTTPD_SCGI: Pair = pair(
+    Lighttpd,
+    Protocol::Scgi,
+    "lighttpd/scgi.conf",
+    Expect { dots: MERGED, truncation_over_unix: false, passes_uploads_on: false, ..Expect::USUAL },
+);
 
 /// HAProxy, HTTP
-pub const HAPROXY_HTTP: Pair = pair(HaProxy, Protocol::Http, "haproxy/http.cfg", Expect { keeps_connections: true, ..Expect::USUAL });
+pub const HAPROXY_HTTP: Pair =
+    pair(HaProxy, Protocol::Http, "haproxy/http.cfg", Expect { keeps_connections: Keeps::ForAll, ..Expect::USUAL });
 
 /// HAProxy, `fcgi-app`
 pub const HAPROXY_FASTCGI: Pair =
-    pair(HaProxy, Protocol::FastCgi, "haproxy/fastcgi.cfg", Expect { keeps_connections: true, ..Expect::USUAL });
+    pair(HaProxy, Protocol::FastCgi, "haproxy/fastcgi.cfg", Expect { keeps_connections: Keeps::ForOneClient, ..Expect::USUAL });
 
 /// Caddy, `reverse_proxy`
 pub const CADDY_HTTP: Pair = pair(
@@ -186,7 +225,7 @@ pub const CADDY_HTTP: Pair = pair(
     Protocol::Http,
     "caddy/reverse_proxy.Caddyfile",
     // Caddy 2.6 logs that a reply broke off, and ends its own as if it were whole.
-    Expect { keeps_connections: true, truncation_over_unix: false, truncation_over_tcp: false, ..Expect::USUAL },
+    Expect { keeps_connections: Keeps::ForAll, truncation_over_unix: false, truncation_over_tcp: false, ..Expect::USUAL },
 );
 
 /// Caddy, `reverse_proxy` with `transport fastcgi`
