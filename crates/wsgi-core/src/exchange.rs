@@ -26,6 +26,12 @@ pub trait Exchange: Send {
     /// `SCRIPT_NAME`).
     fn head_mut(&mut self) -> &mut RequestHead;
 
+    /// What goes with the request besides its variables: typed values that a Rust layer in front has put beside it. None from exchanges that
+    /// carry none.
+    fn extensions(&self) -> Option<&http::Extensions> {
+        None
+    }
+
     /// Queues an informational reply, such as 103 Early Hints; nothing where protocol or peer has none, or after `start`.
     fn inform(&mut self, head: &ResponseHead);
 

@@ -14,7 +14,8 @@ use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
 use crate::exchange::{self, Exchange};
-use crate::wire::{BodyLength, CloseReason, Error, Event, HttpDate, Next, RequestHead, ResponseHead};
+use crate::failure::Failure;
+use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
 /// The buffers of one worker thread, which every connection borrows in turn.
 pub(super) struct Scratch {
@@ -50,14 +51,6 @@ enum Body {
     Ended,
     /// It broke off, or broke the protocol. This never turns into an end.
     Broken(Failure),
-}
-
-/// An error that must be given again and again, which [`io::Error`] cannot.
-struct Failure {
-    kind: io::ErrorKind,
-    text: String,
-    /// What the peer did wrong, if it was that: it says what to answer.
-    peer: Option<Error>,
 }
 
 impl<'a> Conversation<'a> {
@@ -423,24 +416,6 @@ impl Exchange for Conversation<'_> {
 
     fn multiprocess(&self) -> bool {
         self.shared.multiprocess
-    }
-}
-
-impl Failure {
-    fn new(kind: io::ErrorKind, text: String) -> Failure {
-        Failure { kind, text, peer: None }
-    }
-
-    fn of(error: &io::Error) -> Failure {
-        let peer = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
-        Failure { peer, ..Failure::new(error.kind(), error.to_string()) }
-    }
-
-    fn error(&self) -> io::Error {
-        match &self.peer {
-            Some(error) => error.clone().into(),
-            None => io::Error::new(self.kind, self.text.clone()),
-        }
     }
 }
 
