@@ -80,7 +80,9 @@
 //!
 //! # Features
 //!
-//! None yet.
+//! | name | default | what it adds |
+//! |---|---|---|
+//! | `tower` | no | `tower::WsgiService`: an application as a route of axum, or of any program made of `tower` services |
 #![forbid(unsafe_code)]
 
 mod body;
@@ -94,6 +96,8 @@ mod head;
 #[doc = include_str!("../README.md")]
 mod readme {}
 mod reply;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 use std::sync::Arc;
 
