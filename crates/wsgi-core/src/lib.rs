@@ -69,6 +69,8 @@ python.stop(std::time::Duration::from_secs(5));
 
 mod exchange;
 mod failure;
+#[cfg(feature = "tokio")]
+pub mod gateway;
 mod mount;
 mod panics;
 pub mod server;
