@@ -396,6 +396,10 @@ impl Exchange for Crossed<'_> {
     fn multithread(&self) -> bool {
         self.shared.threads > 1
     }
+
+    fn multiprocess(&self) -> bool {
+        self.shared.multiprocess
+    }
 }
 
 /// Wakes the task that waits, after the lock is released: it may run at once.
