@@ -92,6 +92,8 @@ mod ends;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -193,7 +193,7 @@ fn plain(status: StatusCode, text: String) -> Response<WsgiBody> {
     response
 }
 
-fn refusal(error: &Error) -> Response<WsgiBody> {
+pub(crate) fn refusal(error: &Error) -> Response<WsgiBody> {
     tracing::info!(target: "wsgi", "request refused: {error}");
     plain(error.status(), error.to_string())
 }
