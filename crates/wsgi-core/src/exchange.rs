@@ -47,7 +47,7 @@ pub trait Exchange: Send {
     fn abort(&mut self);
 
     /// Queues text for the log of errors of whoever sent the request, where the protocol carries one and the operator wants it there. False
-    /// where it has to go elsewhere. Never blocks.
+    /// where it has to go elsewhere, as it always has behind the reply's end. An empty text only asks which of the two it is. Never blocks.
     fn log(&mut self, text: &[u8]) -> bool {
         let _ = text;
         false

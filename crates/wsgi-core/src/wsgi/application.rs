@@ -73,6 +73,9 @@ impl Application {
     /// Where the text of `wsgi.errors` goes, and with it the tracebacks of exceptions that the application does not handle. By default the
     /// process's standard error.
     ///
+    /// Where the protocol carries a log of errors and was told to use it (`FastCgi::log_to_peer`), what a request writes goes there instead until
+    /// its reply has ended, and only the rest comes here.
+    ///
     /// The sink gets whole lines, except where the application flushes within one. It is called without the interpreter and may block; it
     /// may be called by several threads at once.
     pub fn errors(mut self, sink: impl Fn(&str) + Send + Sync + 'static) -> Application {

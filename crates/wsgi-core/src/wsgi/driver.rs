@@ -25,7 +25,7 @@ use crate::wire::{Known, RequestHead};
 
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
 pub(super) fn serve(py: Python<'_>, application: &Bound<'_, PyAny>, kit: &Kit, environ: Bound<'_, PyDict>) {
-    let call = Call { session: kit.objects.session.get(), errors: kit.errors.get() };
+    let call = Call { session: kit.objects.session.get(), errors: kit.objects.errors.get() };
     match application.call1((environ, &kit.objects.start_response)) {
         Ok(answer) => {
             if let Err(failure) = call.send(&answer) {
@@ -96,7 +96,7 @@ impl Call<'_> {
                     let mut desk = lent.lock();
                     let (exchange, reply) = ready(&mut desk)?;
                     reply.send_file(exchange, &regular.file, regular.range.clone())?;
-                    complete(exchange, reply)
+                    self.end(exchange, reply)
                 });
             }
         }
@@ -115,7 +115,7 @@ impl Call<'_> {
             if !block.is_empty() {
                 reply.send(exchange, block)?;
             }
-            complete(exchange, reply)?;
+            self.end(exchange, reply)?;
             Ok(reply.excess - before)
         };
         let excess = if block.len() < LARGE_BYTES {
@@ -184,6 +184,7 @@ impl Call<'_> {
             reply.send(exchange, block)?;
             let excess = reply.excess - before;
             let then = if reply.satisfied() {
+                self.errors.end_line_before_the_end(exchange);
                 reply.finish(exchange);
                 Then::Enough
             } else {
@@ -221,7 +222,7 @@ impl Call<'_> {
         self.session.with(py, |desk| {
             let (Some(exchange), State { reply, .. }) = desk.parts() else { return Err(Failure::Gone) };
             if matches!(reply.phase(), Phase::Ready | Phase::Sent) && reply.satisfied() {
-                return complete(exchange, reply).map(|()| Then::Enough);
+                return self.end(exchange, reply).map(|()| Then::Enough);
             }
             Ok(Then::More)
         })
@@ -238,8 +239,22 @@ impl Call<'_> {
     fn complete(&self, py: Python<'_>) -> Result<(), Failure> {
         self.session.with(py, |desk| {
             let (exchange, reply) = ready(desk)?;
-            complete(exchange, reply)
+            self.end(exchange, reply)
         })
+    }
+
+    /// The body is at its end: queues what is missing, if it may be.
+    #[inline]
+    fn end(&self, exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failure> {
+        // Clause 58: the headers at the latest now. No block came, so that the length is known; unless there were some and nobody looked.
+        reply.derive_length(0);
+        reply.start(exchange);
+        if let Some(owed @ 1..) = reply.owed() {
+            return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
+        }
+        self.errors.end_line_before_the_end(exchange);
+        reply.finish(exchange);
+        Ok(())
     }
 
     /// Says what went wrong, to the log and to the client as far as it can still be told.
@@ -249,6 +264,8 @@ impl Call<'_> {
             What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().cloned() }
         });
         let request = self.request(py);
+        // Before the reply's end, behind which its sender takes no more text.
+        self.errors.end_line(py);
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
             Failure::Gone => what.log_gone(&request),
@@ -314,18 +331,6 @@ fn ready<'a>(desk: &'a mut Guard<'_, State>) -> Result<(&'a mut dyn Exchange, &'
         Phase::Ready | Phase::Sent | Phase::Finished if reply.gone.is_some() => Err(Failure::Gone),
         Phase::Ready | Phase::Sent | Phase::Finished => Ok((exchange, reply)),
     }
-}
-
-/// The body is at its end: queues what is missing, if it may be.
-fn complete(exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failure> {
-    // Clause 58: the headers at the latest now. No block came, so that the length is known; unless there were some and nobody looked.
-    reply.derive_length(0);
-    reply.start(exchange);
-    if let Some(owed @ 1..) = reply.owed() {
-        return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
-    }
-    reply.finish(exchange);
-    Ok(())
 }
 
 /// Clause 11: exactly `bytes`.
