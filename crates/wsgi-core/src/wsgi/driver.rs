@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors::Errors;
+use super::exception::traceback;
 use super::file_wrapper::FileWrapper;
 use super::input::Broken;
 use super::kit::Kit;
@@ -374,15 +375,6 @@ fn describe(head: &RequestHead) -> String {
     line.push(' ');
     line.extend(target.escape_debug().take(DESCRIBED_CHARACTERS));
     line
-}
-
-/// What Python would print.
-fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let lines = py.import("traceback")?.call_method1("format_exception", (error.get_type(py), error.value(py), error.traceback(py)))?;
-        Ok(intern!(py, "").call_method1("join", (lines,))?.cast_into::<pyo3::types::PyString>()?.to_string_lossy().into_owned())
-    };
-    format().unwrap_or_else(|_| format!("{error}\n"))
 }
 
 /// How much of a list is queued before it is sent.

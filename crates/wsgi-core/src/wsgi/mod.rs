@@ -47,6 +47,7 @@ mod driver;
 mod early_hints;
 mod environ;
 mod errors;
+mod exception;
 mod file_wrapper;
 mod import;
 mod input;
