@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use super::is_token;
+
 /// The head of a reply. It cannot hold what must not be sent: a control character, a hop-by-hop field, a second `Content-Length`.
 ///
 /// A reply of 1xx or 204 must not have a `Content-Length` at all (RFC 9110, 8.6). Frameworks give it one, so that is no error: it is checked
@@ -127,7 +129,7 @@ impl ResponseHead {
     /// What must not be sent; see [`HeadError`]. The head is as it was before.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
         // Folds, since without an early exit the compiler takes many bytes at a time; this runs for every field of every reply.
-        if name.is_empty() || !name.iter().fold(true, |good, &byte| good & TOKEN[byte as usize]) {
+        if name.is_empty() || !name.iter().fold(true, |good, &byte| good & is_token(byte)) {
             return Err(HeadError::Name);
         }
         if value.iter().fold(false, |bad, &byte| bad | is_control(byte)) {
@@ -244,17 +246,6 @@ fn special(name: &[u8]) -> Special {
         _ => Special::None,
     }
 }
-
-/// The bytes that a token is made of (RFC 9110, 5.6.2).
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
-        byte += 1;
-    }
-    table
-};
 
 fn is_control(byte: u8) -> bool {
     byte < 0x20 || byte == 0x7f
