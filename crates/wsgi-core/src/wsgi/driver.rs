@@ -364,7 +364,7 @@ fn is_ours(py: Python<'_>, error: &PyErr, why: &str) -> bool {
 }
 
 /// Method and target, safe to be written to a log.
-fn describe(head: &RequestHead) -> String {
+pub(super) fn describe(head: &RequestHead) -> String {
     let text = |name| String::from_utf8_lossy(head.get(name).unwrap_or_default());
     let (script, path) = (text(Known::ScriptName), text(Known::PathInfo));
     let target = match text(Known::RequestUri) {

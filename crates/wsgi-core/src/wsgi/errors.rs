@@ -49,6 +49,13 @@ impl Errors {
         self.hand_over(py, text);
     }
 
+    /// Writes text of our own about a request whose exchange is not lent to the session yet.
+    pub(super) fn report_before(&self, py: Python<'_>, exchange: &mut dyn Exchange, text: &str) {
+        if !exchange.log(text.as_bytes()) {
+            py.detach(|| (self.sink)(text));
+        }
+    }
+
     /// Ends a line that was left unfinished by a request that is over.
     pub(super) fn end_line(&self, py: Python<'_>) {
         if self.unfinished.load(Ordering::Relaxed) {

@@ -106,6 +106,7 @@ impl App {
             fail_at: None,
             disconnected: false,
             takes_log: false,
+            extensions: http::Extensions::new(),
             threads: (true, false),
             started: false,
             ended: false,
@@ -283,6 +284,7 @@ pub(crate) struct Recorder {
     pub(crate) disconnected: bool,
     /// Whether it takes text for the log of whoever sent the request.
     pub(crate) takes_log: bool,
+    pub(crate) extensions: http::Extensions,
     /// `multithread` and `multiprocess`.
     pub(crate) threads: (bool, bool),
     started: bool,
@@ -327,6 +329,10 @@ impl Exchange for Recorder {
 
     fn head_mut(&mut self) -> &mut RequestHead {
         &mut self.head
+    }
+
+    fn extensions(&self) -> Option<&http::Extensions> {
+        Some(&self.extensions)
     }
 
     fn inform(&mut self, head: &ResponseHead) {
