@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use super::Shared;
 use super::connection::Connection;
@@ -32,6 +32,8 @@ pub(super) struct Conversation<'a> {
     shared: &'a Shared,
     connection: &'a mut Connection,
     scratch: &'a mut Scratch,
+    /// Empty ones are nothing but a null pointer.
+    extensions: Extensions,
     /// Pieces of the body that were read and not yet given to the handler.
     ahead: VecDeque<Bytes>,
     body: Body,
@@ -62,7 +64,19 @@ impl<'a> Conversation<'a> {
         ended: bool,
     ) -> Conversation<'a> {
         let body = if ended || scratch.head.body() == BodyLength::Empty { Body::Ended } else { Body::Coming };
-        Conversation { shared, connection, scratch, ahead, body, expected: false, started: false, next: None, gone: None, streaming: false }
+        Conversation {
+            shared,
+            connection,
+            scratch,
+            extensions: Extensions::new(),
+            ahead,
+            body,
+            expected: false,
+            started: false,
+            next: None,
+            gone: None,
+            streaming: false,
+        }
     }
 
     /// Makes up for what the handler left out, and says what follows the reply. What is queued is still to be sent.
@@ -262,6 +276,14 @@ impl Exchange for Conversation<'_> {
 
     fn head_mut(&mut self) -> &mut RequestHead {
         &mut self.scratch.head
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(&self.extensions)
+    }
+
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        Some(&mut self.extensions)
     }
 
     fn inform(&mut self, head: &ResponseHead) {

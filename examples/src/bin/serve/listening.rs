@@ -53,7 +53,7 @@ pub(crate) fn listen(mut server: Server, bound: Vec<Bound>, settings: &Settings)
         server = match speaks {
             Speaks::Http => server.listen(listener, Http1::new().limits(limits())),
             Speaks::Uwsgi => server.listen(listener, Uwsgi::new().limits(limits()).paths(paths())),
-            Speaks::FastCgi => server.listen(listener, FastCgi::new().limits(limits()).paths(paths())),
+            Speaks::FastCgi => server.listen(listener, FastCgi::new().limits(limits()).paths(paths()).log_to_peer(settings.fastcgi_stderr)),
             Speaks::Scgi => server.listen(listener, Scgi::new().limits(limits()).paths(paths())),
         };
     }
