@@ -26,7 +26,7 @@ impl Ends {
         let (server_name, server_port) = match &link.local {
             Address::Tcp(address) => (name_of(canonical(address)), address.port().to_string()),
             // Neither may be empty (PEP 3333, clause 19), so these are made up.
-            Address::Unix(_) => ("localhost".to_string(), "80".to_string()),
+            Address::Unix(_) => ("localhost".to_string(), if link.secure { "443" } else { "80" }.to_string()),
         };
         let parts = [remote_addr, remote_port, server_name, server_port];
         let end = |count: usize| parts[..count].iter().map(String::len).sum::<usize>() as u8;
@@ -117,6 +117,7 @@ mod tests {
         let config = Config { server_name: Some("www.example.org".into()), ..Config::default() };
         let seen = variables("/run/x.sock", "", false, &Config::default());
         assert_eq!(seen[..3], ["REMOTE_ADDR=", "SERVER_NAME=localhost", "SERVER_PORT=80"]);
+        assert_eq!(variables("/run/x.sock", "", true, &config)[2], "SERVER_PORT=443");
         assert_eq!(variables("/run/x.sock", "", false, &config)[1], "SERVER_NAME=www.example.org");
     }
 }

@@ -47,8 +47,8 @@
 //! `Expect: 100-continue` (answered when the application first waits for the body), 103 Early Hints, `HEAD`, 204 and 304, targets in
 //! origin, absolute and asterisk form.
 //!
-//! **Out of scope:** `CONNECT` and `Upgrade` (a tunnel is not a WSGI request), content codings, byte ranges, caching (the application's), TLS
-//! and HTTP/2 (another layer's).
+//! **Out of scope:** `CONNECT` and `Upgrade` (a tunnel is not a WSGI request), content codings, byte ranges, caching (the application's), and
+//! HTTP/2 (another layer's). TLS is the module `tls`.
 //!
 //! # What is refused
 //!
@@ -79,8 +79,9 @@
 //! buffer, which never needs to hold more than `head_bytes`; nothing else is kept. An idle codec takes about 200 bytes.
 //!
 //! # Features
-//!
-//! None yet.
+//! | name | default | what it adds |
+//! |---|---|---|
+//! | `tls` | no | the module `tls`: HTTPS by `rustls`, for the same engine |
 #![forbid(unsafe_code)]
 
 mod body;
@@ -94,6 +95,8 @@ mod head;
 #[doc = include_str!("../README.md")]
 mod readme {}
 mod reply;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use std::sync::Arc;
 
