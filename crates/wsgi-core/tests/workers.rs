@@ -313,10 +313,10 @@ fn a_call_that_is_dropped_ends_its_handler() {
     let (told, outcome) = channel();
     let told = Mutex::new(told);
     let workers = workers(move |exchange| {
+        assert!(!exchange.disconnected());
         start(exchange);
         exchange.data(b"x");
         exchange.flush().unwrap();
-        assert!(!exchange.disconnected());
         pass(&closed);
         assert!(exchange.disconnected());
         let read = exchange.read(1).unwrap_err().kind();
