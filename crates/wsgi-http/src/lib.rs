@@ -83,6 +83,8 @@
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `tower` | no | `tower::WsgiService`: an application as a route of axum, or of any program made of `tower` services |
+//! | `hyper` | no | `hyper::Hyper`: HTTP/1.1 and HTTP/2 by hyper, as a front end of `wsgi_core::gateway` |
+//! | `hyper-tls` | no | the same under TLS, with ALPN |
 //! | `tls` | no | the module `tls`: HTTPS by `rustls`, for the same engine |
 #![forbid(unsafe_code)]
 

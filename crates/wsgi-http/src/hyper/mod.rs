@@ -34,25 +34,26 @@
 
 mod respond;
 mod socket;
+#[cfg_attr(not(feature = "hyper-tls"), path = "plain.rs")]
+mod tls;
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use ::hyper::service::service_fn;
 use http::HeaderValue;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
-use wsgi_core::gateway::Context;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+use wsgi_core::gateway::{Context, Frontend, Socket, accept_each, async_trait};
 use wsgi_core::server::Listener;
 use wsgi_core::wire::{Known, Link};
 
-use self::respond::{Respond, Traffic};
+use self::respond::{Abort, Respond, Traffic};
 use self::socket::Lent;
 use crate::Http1;
 use crate::ends::Ends;
@@ -62,26 +63,33 @@ use crate::tower::WsgiService;
 pub struct Hyper {
     listener: Listener,
     http: Http1,
-    #[cfg(feature = "tls")]
-    tls: Option<crate::tls::Certificates>,
+    tls: tls::Tls,
 }
 
 impl Hyper {
     /// A front end on a listener. What `http` says of limits, names and underscores counts here too.
     pub fn new(listener: Listener, http: Http1) -> Hyper {
-        Hyper {
-            listener,
-            http,
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
+        Hyper { listener, http, tls: tls::Tls::default() }
     }
 
-    /// Puts TLS around it.
-    #[cfg(feature = "tls")]
+    /// Puts TLS around it, with these certificates. Plain connections are refused.
+    #[cfg(feature = "hyper-tls")]
     pub fn tls(mut self, certificates: &crate::tls::Certificates) -> Hyper {
-        self.tls = Some(certificates.clone());
+        self.tls = tls::Tls::new(certificates);
         self
+    }
+}
+
+#[async_trait]
+impl Frontend for Hyper {
+    fn name(&self) -> String {
+        format!("{}://{}", self.tls.scheme(), self.listener.local_address())
+    }
+
+    async fn serve(self: Box<Self>, context: Context) -> io::Result<()> {
+        let Hyper { listener, http, tls } = *self;
+        let shared = Shared::new(&http, context.clone());
+        accept_each(listener, false, &context, move |socket, link| tls.clone().serve(shared.clone(), socket, link)).await
     }
 }
 
@@ -129,8 +137,8 @@ impl Shared {
         Shared { service, server, builder, context }
     }
 
-    /// Serves one connection to its end.
-    async fn serve<S>(self, stream: S, link: &Link) -> Option<S>
+    /// Serves one connection to its end. The stream comes back where that end was not the peer's, or a lost one.
+    async fn serve<S>(self, stream: S, link: &Link) -> Option<(S, Farewell)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -143,33 +151,42 @@ impl Shared {
             body_timeout: timeouts.body,
             traffic: Arc::clone(&traffic),
         };
-        let (lent, back) = Lent::new(stream, timeouts.write);
-        let connection = self.builder.serve_connection(TokioIo::new(lent), service_fn(move |request| respond.call(request)));
-        let mut connection = Box::pin(connection);
-        let mut farewell = pin!(async {
-            // HTTP/2 has no bound of hyper's on idleness, so it is kept here.
-            shutdown.unless_begun(idle(&traffic, timeouts.idle)).await;
-        });
+        let (lent, back) = Lent::new(stream, timeouts.write, Arc::clone(&traffic));
+        let service = service_fn(move |request| respond.call(request));
+        let mut connection = Box::pin(self.builder.serve_connection(TokioIo::new(lent), service));
+        // hyper knows no bound on idleness in HTTP/2, so it is kept here.
+        let mut over = pin!(shutdown.unless_begun(idle(&traffic, timeouts.idle)));
         let mut asked = false;
-        let result = shutdown
-            .unless_hurried(poll_fn(|context| {
-                if !asked && farewell.as_mut().poll(context).is_ready() {
-                    asked = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(context)
-            }))
-            .await;
-        drop(connection);
-        match result {
-            Some(Ok(())) => back.await.ok(),
-            Some(Err(error)) => {
-                tracing::debug!(target: "wsgi", remote = %link.remote, "connection ended: {error}");
-                if traffic.until_close() { None } else { back.await.ok() }
+        let served = poll_fn(|context| {
+            if !asked && over.as_mut().poll(context).is_ready() {
+                asked = true;
+                connection.as_mut().graceful_shutdown();
             }
-            None => None,
+            connection.as_mut().poll(context)
+        });
+        let result = shutdown.unless_hurried(served).await;
+        drop(connection);
+        if let Some(Err(error)) = &result {
+            tracing::debug!(target: "wsgi", remote = %link.remote, "connection ended: {error}");
         }
+        let farewell = match traffic.aborted() {
+            Some(Abort::Framed) => Farewell::Close,
+            Some(Abort::UntilClose) => Farewell::Reset,
+            None if result.is_none() => Farewell::Reset,
+            None => Farewell::Linger,
+        };
+        Some((back.await.ok()?, farewell))
     }
+}
+
+/// How a connection is to end.
+enum Farewell {
+    /// After what the peer still sends, which would destroy what it has not read yet (RFC 9112, 9.6).
+    Linger,
+    /// At once: the framing has told that the reply is not whole.
+    Close,
+    /// By a reset, since nothing else tells that.
+    Reset,
 }
 
 /// Waits until no request has been open for `limit`.
@@ -185,9 +202,23 @@ async fn idle(traffic: &Traffic, limit: Duration) {
     }
 }
 
+/// Ends the sending side, and throws away what the peer still sends.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, limit: Duration) {
+    let mut unread = vec![0; LINGER_BYTES];
+    let ended = async {
+        stream.shutdown().await?;
+        while stream.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // However that goes, there is nothing more to be done.
+    let _ = timeout(limit, ended).await;
+}
+
 /// hyper wants no less.
 const LEAST_BUFFER: usize = 8192;
 /// After this time without a word, a peer that speaks HTTP/2 is asked whether it is there.
 const PING_AFTER: Duration = Duration::from_secs(20);
 /// It has so long to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much is thrown away at once.
+const LINGER_BYTES: usize = 16 * 1024;

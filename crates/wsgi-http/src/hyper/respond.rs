@@ -37,8 +37,19 @@ pub(super) struct Traffic {
     open: AtomicUsize,
     /// How many there have been.
     total: AtomicUsize,
-    /// The end of the connection is the end of the reply that is being sent.
+    /// A reply could not be completed, ...
+    aborted: AtomicBool,
+    /// ... whose end would have been that of the connection.
     until_close: AtomicBool,
+}
+
+/// How a reply ended that is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Abort {
+    /// Its framing tells.
+    Framed,
+    /// Nothing tells but a reset of the connection.
+    UntilClose,
 }
 
 impl Traffic {
@@ -47,9 +58,10 @@ impl Traffic {
         (self.open.load(Ordering::Relaxed) == 0, self.total.load(Ordering::Relaxed))
     }
 
-    /// Whether only a reset can tell the peer that the last reply is not whole.
-    pub(super) fn until_close(&self) -> bool {
-        self.until_close.load(Ordering::Relaxed)
+    /// How the last reply ended, if it is not whole.
+    pub(super) fn aborted(&self) -> Option<Abort> {
+        let how = if self.until_close.load(Ordering::Relaxed) { Abort::UntilClose } else { Abort::Framed };
+        self.aborted.load(Ordering::Relaxed).then_some(how)
     }
 }
 
@@ -157,8 +169,10 @@ impl Body for Replied {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() {
-            self.open = None;
+        match (&frame, &self.open) {
+            (None, _) => self.open = None,
+            (Some(Err(_)), Some(open)) => open.0.aborted.store(true, Ordering::Relaxed),
+            _ => {}
         }
         Poll::Ready(frame)
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,10 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
+use super::respond::Traffic;
+
 /// A stream that is lent to hyper.
 pub(super) struct Lent<S> {
     stream: Option<S>,
     back: Option<oneshot::Sender<S>>,
+    traffic: Arc<Traffic>,
     limit: Duration,
     /// Runs while the peer takes nothing.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -21,9 +25,9 @@ pub(super) struct Lent<S> {
 
 impl<S> Lent<S> {
     /// The stream, and where it comes back. A peer that takes nothing for `limit` is given up.
-    pub(super) fn new(stream: S, limit: Duration) -> (Lent<S>, oneshot::Receiver<S>) {
+    pub(super) fn new(stream: S, limit: Duration, traffic: Arc<Traffic>) -> (Lent<S>, oneshot::Receiver<S>) {
         let (back, returned) = oneshot::channel();
-        (Lent { stream: Some(stream), back: Some(back), limit, sleep: None }, returned)
+        (Lent { stream: Some(stream), back: Some(back), traffic, limit, sleep: None }, returned)
     }
 }
 
@@ -70,6 +74,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Under TLS the good end has a word of its own, which must not stand behind a reply that is not whole.
+        if self.traffic.aborted().is_some() {
+            return Poll::Ready(Ok(()));
+        }
         self.stream().poll_shutdown(context)
     }
 
