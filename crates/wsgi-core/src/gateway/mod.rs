@@ -14,8 +14,14 @@
 //! **In scope:** the order of beginning and ending, and what front ends share. **Out of scope:** a program that has no runtime wants
 //! [`server`](crate::server), where nothing of a request is handed from thread to thread.
 
+mod accept;
+mod answer;
+mod connection;
 mod context;
+mod endpoint;
+mod outbox;
 mod shutdown;
+mod socket;
 
 use std::collections::HashMap;
 use std::io;
@@ -27,10 +33,15 @@ pub use async_trait::async_trait;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep;
 
+pub use self::accept::accept_each;
+pub use self::connection::{Ending, serve_connection};
 pub use self::context::{Connections, Context, Place};
+pub use self::endpoint::Endpoint;
 pub use self::shutdown::{Handle, Shutdown};
+pub use self::socket::Socket;
 use crate::Handler;
-use crate::server::{Outcome, Timeouts};
+use crate::server::{Listener, Outcome, Timeouts};
+use crate::wire::Dialect;
 use crate::workers::Workers;
 
 /// A way for requests to come in.
@@ -109,6 +120,11 @@ impl Gateway {
             multiprocess: false,
             handle: Handle::new(),
         }
+    }
+
+    /// Adds a listener and what it speaks: an [`Endpoint`].
+    pub fn listen(self, listener: Listener, dialect: impl Dialect + 'static) -> Gateway {
+        self.frontend(Endpoint::new(listener, dialect))
     }
 
     /// Adds a front end.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
@@ -39,41 +39,42 @@ impl Door {
 
     /// The next connection that is let in, without waiting; the others are closed. The socket does not block. None: nobody waits.
     pub(crate) fn accept(&self, listener: &Listener) -> io::Result<Option<(OwnedFd, Link)>> {
-        let (socket, remote) = loop {
+        loop {
             match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, remote)) => {
                     let remote = match remote.map(SocketAddr::try_from) {
                         Some(Ok(address)) => Address::Tcp(address),
                         _ => Address::Unix(None),
                     };
-                    if self.allow.allows(&remote) {
-                        break (socket, remote);
+                    if self.lets_in(&remote) {
+                        let link = self.link(&socket, remote);
+                        return Ok(Some((socket, link)));
                     }
-                    self.refuse_peer(&remote);
                 }
                 Err(Errno::WOULDBLOCK) => return Ok(None),
                 // The peer was faster than we, or we were interrupted: the next one may be waiting.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(error) => return Err(error.into()),
             }
-        };
-        let local = if self.wildcard {
-            match rustix::net::getsockname(&socket).map(SocketAddr::try_from) {
-                Ok(Ok(address)) => Address::Tcp(address),
-                _ => self.local.clone(),
-            }
-        } else {
-            self.local.clone()
-        };
-        Ok(Some((socket, Link { local, remote, secure: false })))
+        }
     }
 
-    fn refuse_peer(&self, peer: &Address) {
-        if let Address::Tcp(address) = peer {
+    /// Whether this peer may come in. The log says so if not.
+    pub(crate) fn lets_in(&self, peer: &Address) -> bool {
+        let allowed = self.allow.allows(peer);
+        if let (false, Address::Tcp(address)) = (allowed, peer) {
             let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(address.ip());
             if last != Some(address.ip()) {
                 tracing::warn!(target: "wsgi", "connection from {} to {} refused: the address is not allowed here", address.ip(), self.local);
             }
         }
+        allowed
+    }
+
+    /// The ends of a connection that came in.
+    pub(crate) fn link(&self, socket: impl AsFd, remote: Address) -> Link {
+        let own = || rustix::net::getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
+        let local = if self.wildcard { own().map(Address::Tcp) } else { None };
+        Link { local: local.unwrap_or_else(|| self.local.clone()), remote, secure: false }
     }
 }

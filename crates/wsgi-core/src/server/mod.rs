@@ -532,8 +532,8 @@ const DONE: u8 = 3;
 /// Keys of the poller from here on are listeners; connections have 32 bits.
 const LISTENERS: u64 = 1 << 32;
 /// How long an idle connection is kept after a shutdown began, for a request that is on its way.
-const IDLE_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const IDLE_GRACE: Duration = Duration::from_millis(500);
 /// How long a peer may be silent, and not close, after its request was refused or answered early.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// How long after the end a worker may take to come back before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
