@@ -93,6 +93,10 @@ impl Frontend for Hyper {
     }
 }
 
+/// Variables of a connection besides those of its ends.
+#[derive(Clone, Default)]
+struct Described(Arc<[(&'static [u8], String)]>);
+
 /// What all connections of a listener have in common.
 #[derive(Clone)]
 struct Shared {
@@ -115,6 +119,9 @@ impl Shared {
             .variables_from(move |_: &Arc<Ends>, head| {
                 head.set(Known::ServerSoftware, &software);
                 head.set(Known::GatewayInterface, b"CGI/1.1");
+            })
+            .variables_from(|Described(variables): &Described, head| {
+                variables.iter().for_each(|(name, value)| head.variable(name, value.as_bytes()));
             });
         if let Some(name) = &config.server_name {
             service = service.server_name(name.clone());
@@ -138,7 +145,7 @@ impl Shared {
     }
 
     /// Serves one connection to its end. The stream comes back where that end was not the peer's, or a lost one.
-    async fn serve<S>(self, stream: S, link: &Link) -> Option<(S, Farewell)>
+    async fn serve<S>(self, stream: S, link: &Link, described: Described) -> Option<(S, Farewell)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -147,6 +154,7 @@ impl Shared {
         let respond = Respond {
             service: self.service,
             ends: Arc::new(Ends::new(link)),
+            described,
             server: self.server,
             body_timeout: timeouts.body,
             traffic: Arc::clone(&traffic),
@@ -179,6 +187,22 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Serves one connection without TLS to its end.
+    async fn serve_plain(self, socket: Socket, link: Link) {
+        let limit = self.linger();
+        match self.serve(socket, &link, Described::default()).await {
+            Some((socket, Farewell::Linger)) => linger(socket, limit).await,
+            Some((socket, Farewell::Reset)) => socket.reset_on_close(),
+            Some((_, Farewell::Close)) | None => {}
+        }
+    }
+
+    fn linger(&self) -> Duration {
+        self.context.timeouts.linger
+    }
+}
+
 /// How a connection is to end.
 enum Farewell {
     /// After what the peer still sends, which would destroy what it has not read yet (RFC 9112, 9.6).
@@ -202,12 +226,12 @@ async fn idle(traffic: &Traffic, limit: Duration) {
     }
 }
 
-/// Ends the sending side, and throws away what the peer still sends.
+/// Ends the sending side, and throws away what the peer still sends, until it has been silent for a while.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, limit: Duration) {
     let mut unread = vec![0; LINGER_BYTES];
     let ended = async {
         stream.shutdown().await?;
-        while stream.read(&mut unread).await? > 0 {}
+        while let Ok(Ok(1..)) = timeout(QUIET_AFTER, stream.read(&mut unread)).await {}
         io::Result::Ok(())
     };
     // However that goes, there is nothing more to be done.
@@ -220,5 +244,7 @@ const LEAST_BUFFER: usize = 8192;
 const PING_AFTER: Duration = Duration::from_secs(20);
 /// It has so long to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// A peer that has sent nothing for so long has read what it was sent.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
 /// How much is thrown away at once.
 const LINGER_BYTES: usize = 16 * 1024;

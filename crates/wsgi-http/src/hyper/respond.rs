@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 use wsgi_core::wire::Error;
 
+use super::Described;
 use crate::ends::Ends;
 use crate::head::is_authority;
 use crate::tower::{BoxError, Reason, WsgiBody, WsgiFuture, WsgiService, refusal};
@@ -25,6 +26,7 @@ use crate::tower::{BoxError, Reason, WsgiBody, WsgiFuture, WsgiService, refusal}
 pub(super) struct Respond {
     pub(super) service: WsgiService,
     pub(super) ends: Arc<Ends>,
+    pub(super) described: Described,
     pub(super) server: HeaderValue,
     pub(super) body_timeout: Duration,
     pub(super) traffic: Arc<Traffic>,
@@ -87,6 +89,7 @@ impl Respond {
         let open = Open::new(&self.traffic);
         let version = request.version();
         request.extensions_mut().insert(Arc::clone(&self.ends));
+        request.extensions_mut().insert(self.described.clone());
         let state = match check(&request) {
             Ok(()) => {
                 let limit = self.body_timeout;

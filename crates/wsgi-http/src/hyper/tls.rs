@@ -1,14 +1,12 @@
 //! TLS in front of hyper, with the version of HTTP chosen by ALPN.
 
-use std::sync::Arc;
-
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use wsgi_core::gateway::Socket;
 use wsgi_core::wire::Link;
 
-use super::{Farewell, Shared, linger};
-use crate::tls::Certificates;
+use super::{Described, Farewell, Shared, linger};
+use crate::tls::{Certificates, names};
 
 /// TLS, or none.
 #[derive(Clone, Default)]
@@ -46,9 +44,12 @@ impl Tls {
             None => return,
         };
         let link = Link { secure: true, ..link };
+        let mut variables = Vec::new();
+        names::describe(stream.get_ref().1, |name, value| variables.push((name, value.to_owned())));
+        let described = Described(variables.into());
         // Without `close_notify` a reply that is not whole cannot be taken for one, reset or not.
-        if let Some((stream, Farewell::Linger)) = shared.serve(stream, &link).await {
-            linger(stream, context.linger()).await;
+        if let Some((stream, Farewell::Linger)) = shared.serve(stream, &link, described).await {
+            linger(stream, context.timeouts.linger).await;
         }
     }
 }
