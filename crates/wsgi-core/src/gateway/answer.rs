@@ -41,6 +41,16 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
 
     /// Goes on until the reply is sent, and says what follows it.
     pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Poll<Result<Next, Stop>> {
+        let answered = ready!(self.poll_answered(task));
+        Poll::Ready(answered.map_err(|error| {
+            if let Some(call) = self.call.take() {
+                call.withdraw(error);
+            }
+            Stop::Lost
+        }))
+    }
+
+    fn poll_answered(&mut self, task: &mut Task<'_>) -> Poll<io::Result<Next>> {
         loop {
             if self.connection.outbox.announced() {
                 ready!(self.connection.poll_send(task))?;
@@ -57,7 +67,7 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
     }
 
     /// Hands on as much of the body as the handler wants and is there.
-    fn move_body(&mut self, task: &mut Task<'_>) -> Result<(), Stop> {
+    fn move_body(&mut self, task: &mut Task<'_>) -> io::Result<()> {
         while let (Body::Coming, Some(call)) = (self.body, &mut self.call) {
             if call.poll_wanted(task) != Poll::Ready(true) {
                 break;
@@ -119,24 +129,23 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
     }
 
     /// Looks whether the peer is there and still wants its reply. What it sends ahead is its next request, of which little is read.
-    fn watch(&mut self, task: &mut Task<'_>) -> Result<(), Stop> {
+    fn watch(&mut self, task: &mut Task<'_>) -> io::Result<()> {
         while self.connection.input.len() < WATCHED_BYTES && !self.connection.ended {
-            match self.connection.poll_receive(task) {
+            match self.connection.poll_receive(task)? {
                 Poll::Pending => break,
                 // It may have ended just its sending side.
-                Poll::Ready(Ok(0)) => self.call.iter_mut().for_each(Call::hang_up),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => {
-                    tracing::debug!(target: "wsgi", remote = %self.connection.remote, "connection lost: {error}");
-                    return Err(Stop::Lost);
-                }
+                Poll::Ready(0) => self.call.iter_mut().for_each(Call::hang_up),
+                Poll::Ready(_) => {}
             }
         }
         // Before the body's end, `poll` hears of it.
         let Connection { protocol, input, outbox, remote, .. } = &mut *self.connection;
         if self.body == Body::Ended && self.next.is_none() && protocol.withdraws() && !input.is_empty() && protocol.withdrawn(input) {
-            tracing::debug!(target: "wsgi", %remote, "peer wants no reply any more");
-            self.call = None;
+            let why = "peer wants no reply any more";
+            tracing::debug!(target: "wsgi", %remote, "{why}");
+            if let Some(call) = self.call.take() {
+                call.withdraw(io::Error::new(io::ErrorKind::ConnectionAborted, why));
+            }
             outbox.cut();
             self.next = Some(protocol.abort(outbox.queue()));
         }

@@ -326,27 +326,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Sends all that is queued.
     async fn send(&mut self) -> Result<(), Stop> {
-        poll_fn(|task| self.poll_send(task)).await
+        poll_fn(|task| self.poll_send(task)).await.map_err(|_| Stop::Lost)
     }
 
-    pub(super) fn poll_send(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Stop>> {
+    /// Sends all that is queued. That it cannot be sent is logged.
+    pub(super) fn poll_send(&mut self, task: &mut Task<'_>) -> Poll<io::Result<()>> {
         let sent = ready!(self.outbox.poll_send(self.stream, &mut *self.protocol, task));
-        Poll::Ready(sent.map_err(|error| {
+        if let Err(error) = &sent {
             if error.kind() == io::ErrorKind::TimedOut {
                 tracing::info!(target: "wsgi", remote = %self.remote, "{error}");
             } else {
                 tracing::debug!(target: "wsgi", remote = %self.remote, "reply not taken: {error}");
             }
-            Stop::Lost
-        }))
+        }
+        Poll::Ready(sent)
     }
 
     /// Reads once. 0 is the peer's end.
     async fn receive(&mut self) -> Result<usize, Stop> {
-        poll_fn(|task| self.poll_receive(task)).await.map_err(|error| {
-            tracing::debug!(target: "wsgi", remote = %self.remote, "connection lost: {error}");
-            Stop::Lost
-        })
+        poll_fn(|task| self.poll_receive(task)).await.map_err(|_| Stop::Lost)
     }
 
     /// Reads once, behind what was read before. 0 is the peer's end, again and again.
@@ -362,7 +360,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let count = buffer.filled().len();
         self.input.extend_from_slice(buffer.filled());
         ROOM.set(room);
-        ready!(read)?;
+        if let Err(error) = ready!(read) {
+            tracing::debug!(target: "wsgi", remote = %self.remote, "connection lost: {error}");
+            return Poll::Ready(Err(error));
+        }
         self.ended = count == 0;
         Poll::Ready(Ok(count))
     }

@@ -1,5 +1,6 @@
 //! The caller's half of one request.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -75,10 +76,15 @@ impl Call {
     pub fn hang_up(&mut self) {
         self.crossing.hang_up();
     }
+
+    /// Withdraws the request, as dropping the call does, and says why: that is the error that the handler gets from then on.
+    pub fn withdraw(self, why: std::io::Error) {
+        self.crossing.withdraw(Failure::of(&why));
+    }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.crossing.withdraw();
+        self.crossing.withdraw(Failure::new(ErrorKind::ConnectionAborted, "nobody waits for the reply any more".to_owned()));
     }
 }
