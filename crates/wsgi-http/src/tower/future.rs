@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Version, header};
 use wsgi_core::wire::{BodyLength, Error, RequestHead};
 use wsgi_core::workers::{self, Call, Reply, Workers};
 
@@ -36,6 +36,7 @@ struct Reading {
     workers: Workers,
     config: Arc<Config>,
     request: workers::Request,
+    version: Version,
     upload: Upload,
     ahead: Ahead,
 }
@@ -56,12 +57,13 @@ impl WsgiFuture {
                 match upload {
                     // A peer that waits to be asked is not asked before the application does.
                     Some(upload) if short(length, config.read_ahead) && !parts.headers.contains_key(header::EXPECT) => {
-                        State::Reading(Box::new(Reading { workers, config, request, upload, ahead: Ahead::default() }))
+                        let version = parts.version;
+                        State::Reading(Box::new(Reading { workers, config, request, version, upload, ahead: Ahead::default() }))
                     }
                     upload => call(&workers, &config, request, upload),
                 }
             }
-            Err(error) => State::Refused(Some(response::refusal(&error))),
+            Err(error) => State::Refused(Some(response::refusal(&error, parts.version))),
         };
         WsgiFuture { state, for_head }
     }
@@ -97,16 +99,13 @@ impl Reading {
 
     /// Hands the request on, now that all of its body is there or as much as is read ahead.
     fn done(self, outcome: io::Result<bool>) -> State {
-        let Reading { workers, config, mut request, upload, mut ahead } = self;
+        let Reading { workers, config, mut request, version, upload, mut ahead } = self;
         match outcome {
             Ok(whole) => {
                 (request.body, request.whole) = (ahead.take(), whole);
                 call(&workers, &config, request, Some(upload).filter(|_| !whole))
             }
-            Err(error) => {
-                tracing::info!(target: "wsgi", "request body broke off: {error}");
-                State::Refused(Some(response::broken(&error)))
-            }
+            Err(error) => State::Refused(Some(response::broken(&error, version))),
         }
     }
 }

@@ -63,6 +63,10 @@ fn protocol(version: Version) -> &'static [u8] {
 }
 
 fn target(parts: &Parts, config: &Config, head: &mut RequestHead) -> Result<(), Error> {
+    if parts.uri.scheme().is_none() && parts.uri.authority().is_some() {
+        // `GET example.org`, the form of CONNECT alone (RFC 9112, 3.2.3), would pass for `GET /` at a host of the client's choice.
+        return Err(Error::malformed(format!("request target {:?} is neither a path nor a URI", parts.uri.to_string())));
+    }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     head.target(path.as_bytes())?;
     if let Some(script) = &config.script {

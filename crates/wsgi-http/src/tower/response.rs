@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use wsgi_core::wire::{Error, ResponseHead};
 use wsgi_core::workers::{Call, Refused};
 
@@ -52,17 +52,27 @@ fn fill(head: &ResponseHead, headers: &mut HeaderMap) {
 }
 
 /// The request is not one that can be answered.
-pub(super) fn refusal(error: &Error) -> Response<WsgiBody> {
+pub(super) fn refusal(error: &Error, version: Version) -> Response<WsgiBody> {
     tracing::info!(target: "wsgi", "request refused: {error}");
-    plain(error.status(), reply::explanation(error))
+    last(plain(error.status(), reply::explanation(error)), version)
 }
 
 /// The request's body ended before there was anyone to read it.
-pub(super) fn broken(error: &io::Error) -> Response<WsgiBody> {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+pub(super) fn broken(error: &io::Error, version: Version) -> Response<WsgiBody> {
+    tracing::info!(target: "wsgi", "request body broke off: {error}");
+    let response = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(error) => plain(error.status(), reply::explanation(error)),
         None => plain(StatusCode::BAD_REQUEST, "request body broke off\n".to_owned()),
+    };
+    last(response, version)
+}
+
+/// Says that the connection ends, as it does after every request that is refused. Later versions than HTTP/1.1 know no such field.
+fn last(mut response: Response<WsgiBody>, version: Version) -> Response<WsgiBody> {
+    if version <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 /// There is no room for the request now.
