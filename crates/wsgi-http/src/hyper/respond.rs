@@ -131,15 +131,12 @@ impl Future for Responding {
     type Output = Result<Response<Replied>, std::convert::Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = match &mut self.state {
+        let this = &mut *self;
+        let mut response = match &mut this.state {
             State::Asked(future) => match ready!(Pin::new(future).poll(context)) {
                 Ok(response) => response,
             },
-            State::Refused(error) => {
-                let mut response = refusal(&error.take().expect("a future that was ready is not polled again"));
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                response
-            }
+            State::Refused(error) => refusal(&error.take().expect("a future that was ready is not polled again"), this.version),
         };
         if let Some(Reason(reason)) = response.extensions_mut().remove::<Reason>() {
             match ReasonPhrase::try_from(reason) {
@@ -150,10 +147,10 @@ impl Future for Responding {
         }
         let headers = response.headers_mut();
         if !headers.contains_key(header::SERVER) {
-            headers.insert(header::SERVER, self.server.clone());
+            headers.insert(header::SERVER, this.server.clone());
         }
-        let open = self.open.take();
-        if let (Some(open), Version::HTTP_10 | Version::HTTP_09) = (&open, self.version) {
+        let open = this.open.take();
+        if let (Some(open), Version::HTTP_10 | Version::HTTP_09) = (&open, this.version) {
             open.0.until_close.store(!response.headers().contains_key(header::CONTENT_LENGTH), Ordering::Relaxed);
         }
         Poll::Ready(Ok(response.map(|body| Replied { body, open })))
