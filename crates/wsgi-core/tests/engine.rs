@@ -104,6 +104,37 @@ fn streamed_blocks_arrive_before_the_next_is_made() {
 }
 
 #[test]
+fn what_a_codec_holds_back_goes_out_with_a_flush_and_with_the_end_and_an_idle_peer_hears_a_farewell() {
+    let (send, receive) = channel();
+    let receive = Mutex::new(receive);
+    let timeouts = Timeouts { idle: Duration::from_millis(500), ..Timeouts::default() };
+    let server = Started::new(
+        |server| server.timeouts(timeouts),
+        move |exchange: &mut dyn Exchange| {
+            let mut head = ResponseHead::of(http::StatusCode::OK);
+            head.set_content_length(6 + 3 * 20_000);
+            exchange.start(&head);
+            exchange.data(b"one");
+            exchange.flush().unwrap();
+            wait_for(&receive.lock().unwrap());
+            exchange.data(b"two");
+            exchange.data(&[b'x'; 3 * 20_000]);
+            exchange.finish();
+        },
+    );
+    let mut peer = server.connect();
+    for _ in 0..2 {
+        peer.send(b"/held 0\n");
+        assert_eq!(peer.line(), "200 60006");
+        assert_eq!(peer.take(3), b"one");
+        send.send(()).unwrap();
+        assert_eq!(peer.take(3), b"two");
+        assert_eq!(peer.take(60_000), [b'x'; 60_000]);
+    }
+    assert_eq!(peer.rest(), b"farewell");
+}
+
+#[test]
 fn deadlines_end_connections_that_take_too_long() {
     let short = Duration::from_millis(80);
     let timeouts = Timeouts { head: short, idle: short, body: short, write: short, ..Timeouts::default() };
@@ -956,6 +987,9 @@ struct Lines {
     dated: bool,
     /// Replies end with a mark.
     marked: bool,
+    /// Nothing goes out before `seal`, and an idle peer is owed a word.
+    holds: bool,
+    held: Vec<u8>,
 }
 
 impl Protocol for Lines {
@@ -985,10 +1019,11 @@ impl Protocol for Lines {
         self.in_request = true;
         self.ended = self.left == 0;
         self.close |= path == "/close";
-        self.no_raw = path == "/copied";
+        self.no_raw = path == "/copied" || path == "/held";
         self.pieces = path == "/pieces";
         self.dated = path == "/dated";
         self.marked = path == "/marked";
+        self.holds = path == "/held";
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
         head.set_body(if self.left == 0 { BodyLength::Empty } else { BodyLength::Known(self.left) });
@@ -1011,7 +1046,9 @@ impl Protocol for Lines {
     }
 
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>) {
-        if self.pieces {
+        if self.holds {
+            self.held.extend_from_slice(block);
+        } else if self.pieces {
             for piece in block.chunks(MOST_IN_A_PIECE) {
                 assert!(self.raw(piece.len() as u64, out));
                 out.extend_from_slice(piece);
@@ -1037,6 +1074,16 @@ impl Protocol for Lines {
     fn raw_end(&mut self, out: &mut Vec<u8>) {
         if self.pieces {
             out.push(b'>');
+        }
+    }
+
+    fn seal(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.held);
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        if self.holds {
+            out.extend_from_slice(b"farewell");
         }
     }
 

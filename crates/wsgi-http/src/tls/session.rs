@@ -231,13 +231,10 @@ impl Protocol for Session {
         match self.phase {
             Phase::Silent | Phase::Clear | Phase::Failed => Ok(Event::Closed),
             Phase::Handshake => Err(Error::Truncated(HANDSHAKE)),
-            Phase::HalfClosed => self.http.end(&mut self.plain),
             Phase::Open if !input.is_empty() => Err(Error::Truncated("TLS record")),
-            Phase::Open => match self.http.end(&mut self.plain)? {
-                // Anyone on the way could have ended the connection here (RFC 8446, 6.1).
-                Event::Body(_) | Event::EndOfBody => Err(Error::Truncated("body")),
-                event => Ok(event),
-            },
+            // Without `close_notify` anyone on the way could have ended the connection here (RFC 8446, 6.1). But no request of HTTP ends
+            // where its stream does, so that there is nothing that a forged end could make look whole.
+            Phase::Open | Phase::HalfClosed => self.http.end(&mut self.plain),
         }
     }
 
