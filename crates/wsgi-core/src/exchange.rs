@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use crate::wire::{RequestHead, ResponseHead};
 
@@ -25,6 +25,19 @@ pub trait Exchange: Send {
     /// The request's variables, for handlers that change them before another handler sees them (a mount moves the prefix of `PATH_INFO` to
     /// `SCRIPT_NAME`).
     fn head_mut(&mut self) -> &mut RequestHead;
+
+    /// Typed values that Rust code in front has put beside the request, such as the user that it has authenticated: other handlers and
+    /// `Application::per_request` read them. They go with the request. `None` where there is no place for any.
+    ///
+    /// A wrapper around another exchange hands this on, and [`extensions_mut`](Self::extensions_mut) with it.
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+
+    /// The same values, to put some there.
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        None
+    }
 
     /// Queues an informational reply, such as 103 Early Hints; nothing where protocol or peer has none, or after `start`.
     fn inform(&mut self, head: &ResponseHead);
@@ -47,7 +60,7 @@ pub trait Exchange: Send {
     fn abort(&mut self);
 
     /// Queues text for the log of errors of whoever sent the request, where the protocol carries one and the operator wants it there. False
-    /// where it has to go elsewhere. Never blocks.
+    /// where it has to go elsewhere, as it always has behind the reply's end. An empty text only asks which of the two it is. Never blocks.
     fn log(&mut self, text: &[u8]) -> bool {
         let _ = text;
         false

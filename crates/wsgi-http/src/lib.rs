@@ -79,8 +79,10 @@
 //! buffer, which never needs to hold more than `head_bytes`; nothing else is kept. An idle codec takes about 200 bytes.
 //!
 //! # Features
+//!
 //! | name | default | what it adds |
 //! |---|---|---|
+//! | `tower` | no | `tower::WsgiService`: an application as a route of axum, or of any program made of `tower` services |
 //! | `tls` | no | the module `tls`: HTTPS by `rustls`, for the same engine |
 #![forbid(unsafe_code)]
 
@@ -97,6 +99,8 @@ mod readme {}
 mod reply;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 use std::sync::Arc;
 

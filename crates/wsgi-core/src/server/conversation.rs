@@ -7,14 +7,15 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use super::Shared;
 use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
 use crate::exchange::{self, Exchange};
-use crate::wire::{BodyLength, CloseReason, Error, Event, HttpDate, Next, RequestHead, ResponseHead};
+use crate::failure::Failure;
+use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
 /// The buffers of one worker thread, which every connection borrows in turn.
 pub(super) struct Scratch {
@@ -31,6 +32,8 @@ pub(super) struct Conversation<'a> {
     shared: &'a Shared,
     connection: &'a mut Connection,
     scratch: &'a mut Scratch,
+    /// Empty ones are nothing but a null pointer.
+    extensions: Extensions,
     /// Pieces of the body that were read and not yet given to the handler.
     ahead: VecDeque<Bytes>,
     body: Body,
@@ -52,14 +55,6 @@ enum Body {
     Broken(Failure),
 }
 
-/// An error that must be given again and again, which [`io::Error`] cannot.
-struct Failure {
-    kind: io::ErrorKind,
-    text: String,
-    /// What the peer did wrong, if it was that: it says what to answer.
-    peer: Option<Error>,
-}
-
 impl<'a> Conversation<'a> {
     pub(super) fn new(
         shared: &'a Shared,
@@ -69,7 +64,19 @@ impl<'a> Conversation<'a> {
         ended: bool,
     ) -> Conversation<'a> {
         let body = if ended || scratch.head.body() == BodyLength::Empty { Body::Ended } else { Body::Coming };
-        Conversation { shared, connection, scratch, ahead, body, expected: false, started: false, next: None, gone: None, streaming: false }
+        Conversation {
+            shared,
+            connection,
+            scratch,
+            extensions: Extensions::new(),
+            ahead,
+            body,
+            expected: false,
+            started: false,
+            next: None,
+            gone: None,
+            streaming: false,
+        }
     }
 
     /// Makes up for what the handler left out, and says what follows the reply. What is queued is still to be sent.
@@ -272,6 +279,14 @@ impl Exchange for Conversation<'_> {
         &mut self.scratch.head
     }
 
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(&self.extensions)
+    }
+
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        Some(&mut self.extensions)
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         if !self.started {
             self.connection.protocol.inform(head, &mut self.scratch.output);
@@ -441,24 +456,6 @@ impl Exchange for Conversation<'_> {
 
     fn multiprocess(&self) -> bool {
         self.shared.multiprocess
-    }
-}
-
-impl Failure {
-    fn new(kind: io::ErrorKind, text: String) -> Failure {
-        Failure { kind, text, peer: None }
-    }
-
-    fn of(error: &io::Error) -> Failure {
-        let peer = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
-        Failure { peer, ..Failure::new(error.kind(), error.to_string()) }
-    }
-
-    fn error(&self) -> io::Error {
-        match &self.peer {
-            Some(error) => error.clone().into(),
-            None => io::Error::new(self.kind, self.text.clone()),
-        }
     }
 }
 

@@ -82,7 +82,8 @@ pub trait Protocol: Send {
     }
 
     /// Queues text for the peer's log of errors, where the protocol carries one (`STDERR` of FastCGI) and the peer is to have it. False where
-    /// it is not, and the text has to go elsewhere. From a request's head on until `finish`, in any order with the rest.
+    /// it is not, and the text has to go elsewhere. From a request's head on until `finish`, in any order with the rest. An empty text queues
+    /// nothing, and only asks.
     fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
         let _ = (text, out);
         false

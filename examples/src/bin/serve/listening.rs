@@ -98,7 +98,7 @@ impl Speaks {
                 Dialect::Https(Tls::new(Http1::new().limits(limits), &certificates.watch(CERTIFICATES_WATCHED)))
             }
             Speaks::Uwsgi => Dialect::Uwsgi(Uwsgi::new().limits(limits).paths(paths)),
-            Speaks::FastCgi => Dialect::FastCgi(FastCgi::new().limits(limits).paths(paths)),
+            Speaks::FastCgi => Dialect::FastCgi(FastCgi::new().limits(limits).paths(paths).log_to_peer(settings.fastcgi_stderr)),
             Speaks::Scgi => Dialect::Scgi(Scgi::new().limits(limits).paths(paths)),
         })
     }

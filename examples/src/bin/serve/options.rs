@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     /// Who may connect to sockets whose peers are trusted, besides the machine itself.
     pub(crate) allow_from: Vec<Network>,
     pub(crate) path_rule: PathRule,
+    /// What applications write to `wsgi.errors` goes to the web server, where the protocol is FastCGI.
+    pub(crate) fastcgi_stderr: bool,
     pub(crate) backlog: u32,
     pub(crate) socket_mode: Option<u32>,
     pub(crate) module: Option<String>,
@@ -76,6 +78,7 @@ impl Default for Settings {
             listen: Vec::new(),
             allow_from: Vec::new(),
             path_rule: PathRule::default(),
+            fastcgi_stderr: false,
             backlog: 1024,
             socket_mode: None,
             module: None,
@@ -283,6 +286,19 @@ pub(crate) static TABLE: &[Entry] = &[
         default: |settings| settings.path_rule.to_string(),
         apply: |settings, value| {
             settings.path_rule = text(value)?.parse().map_err(|error: wsgi_core::wire::UnknownPathRule| error.to_string())?;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "fastcgi-stderr",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Listening,
+        help: "Send what applications write to wsgi.errors, and their tracebacks, to the web server's error log where it asks over FastCGI",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.fastcgi_stderr = true;
             Ok(())
         },
     },
@@ -615,6 +631,7 @@ mod tests {
     fn every_value_changes_something() {
         for (name, value) in [
             ("http", ":80"),
+            ("fastcgi-stderr", ""),
             ("https", ":443,a.pem,a.key"),
             ("listen", "5"),
             ("chmod-socket", "0666"),
