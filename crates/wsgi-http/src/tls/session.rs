@@ -335,7 +335,9 @@ fn explain(error: &rustls::Error, phase: Phase) -> Error {
             | AlertDescription::CertificateUnknown),
         ) => format!("{during}: the client does not accept the certificate (alert {alert:?})"),
         rustls::Error::AlertReceived(alert) => format!("{during}: the client gave up (alert {alert:?})"),
-        rustls::Error::PeerIncompatible(why) => format!("{during}: nothing in common with the client ({why:?})"),
+        rustls::Error::PeerIncompatible(why) => {
+            format!("{during}: nothing in common with the client ({why:?}), expected TLS 1.2 or 1.3 with ECDHE")
+        }
         rustls::Error::NoApplicationProtocol => format!("{during}: the client speaks no protocol that is spoken here, expected http/1.1"),
         rustls::Error::InvalidMessage(why) if phase == Phase::Handshake => format!("{during}: what came is not TLS ({why:?})"),
         rustls::Error::DecryptError => format!("{during}: a record was not encrypted with the key of its connection"),
