@@ -216,13 +216,10 @@ impl Protocol for Session {
         match self.phase {
             Phase::Silent | Phase::Clear | Phase::Failed => Ok(Event::Closed),
             Phase::Handshake => Err(Error::Truncated(HANDSHAKE)),
-            Phase::HalfClosed => self.http.end(&mut self.plain),
             Phase::Open if !input.is_empty() => Err(Error::Truncated("TLS record")),
-            Phase::Open => match self.http.end(&mut self.plain)? {
-                // Anyone on the way could have ended the connection here (RFC 8446, 6.1).
-                Event::Body(_) | Event::EndOfBody => Err(Error::Truncated("body")),
-                event => Ok(event),
-            },
+            // Without `close_notify` anyone on the way could have ended the connection here (RFC 8446, 6.1). But no request of HTTP ends
+            // where its stream does, so that there is nothing that a forged end could make look whole.
+            Phase::Open | Phase::HalfClosed => self.http.end(&mut self.plain),
         }
     }
 
@@ -323,7 +320,9 @@ fn explain(error: &rustls::Error, phase: Phase) -> Error {
             | AlertDescription::CertificateUnknown),
         ) => format!("{during}: the client does not accept the certificate (alert {alert:?})"),
         rustls::Error::AlertReceived(alert) => format!("{during}: the client gave up (alert {alert:?})"),
-        rustls::Error::PeerIncompatible(why) => format!("{during}: nothing in common with the client ({why:?})"),
+        rustls::Error::PeerIncompatible(why) => {
+            format!("{during}: nothing in common with the client ({why:?}), expected TLS 1.2 or 1.3 with ECDHE")
+        }
         rustls::Error::NoApplicationProtocol => format!("{during}: the client speaks no protocol that is spoken here, expected http/1.1"),
         rustls::Error::InvalidMessage(why) if phase == Phase::Handshake => format!("{during}: what came is not TLS ({why:?})"),
         rustls::Error::DecryptError => format!("{during}: a record was not encrypted with the key of its connection"),
