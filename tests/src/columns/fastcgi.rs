@@ -15,24 +15,32 @@ use wsgi_fastcgi::FastCgi;
 use wsgi_fastcgi::client::{self, Event, Reply, ReplyError};
 
 use super::gateway;
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use crate::column::{Body, Broken, Column, Conversation, Feature, Front, Head, Request, Served};
 use crate::stream::Stream;
 
 /// A connection for each request.
-pub(super) const FASTCGI: FastCgiPass = FastCgiPass { keeps: false };
+pub(super) const FASTCGI: FastCgiPass = FastCgiPass { way: Way::Engine, keeps: false };
 
 /// With `KEEP_CONN`, over connections that all clients of a case share, one after the other.
-pub(super) const FASTCGI_KEPT: FastCgiPass = FastCgiPass { keeps: true };
+pub(super) const FASTCGI_KEPT: FastCgiPass = FastCgiPass { way: Way::Engine, keeps: true };
 
-/// The blocking engine with FastCGI.
+/// The same on tokio.
+pub(super) const FASTCGI_KEPT_ON_TOKIO: FastCgiPass = FastCgiPass { way: Way::Tokio, keeps: true };
+
+/// A listener that speaks FastCGI.
 pub(super) struct FastCgiPass {
+    way: Way,
     keeps: bool,
 }
 
 impl Column for FastCgiPass {
     fn name(&self) -> &'static str {
-        if self.keeps { "engine-fastcgi-kept-unix" } else { "engine-fastcgi-tcp" }
+        match (self.way, self.keeps) {
+            (Way::Engine, true) => "engine-fastcgi-kept-unix",
+            (Way::Engine, false) => "engine-fastcgi-tcp",
+            (Way::Tokio, _) => "tokio-fastcgi-kept",
+        }
     }
 
     fn lacks(&self) -> &'static [Feature] {
@@ -45,7 +53,7 @@ impl Column for FastCgiPass {
 
     fn serve(&self, served: Served) -> Box<dyn Front> {
         let transport = if self.keeps { Transport::Unix } else { Transport::Tcp };
-        let serving = Serving::start(served, transport, FastCgi::new());
+        let serving = Serving::start(served, self.way, transport, FastCgi::new());
         let address = serving.address().clone();
         Box::new(Behind { serving, connections: Arc::new(Connections::to(address, self.keeps)) })
     }

@@ -11,13 +11,18 @@
 //! | [`Reset`](Feature::Reset) | | ✗ | | ✗ | | |
 //! | [`Addresses`](Feature::Addresses) | | ✗ | | | | |
 //!
-//! Why is said with each feature.
+//! Why is said with each feature. What is on tokio, HTTP and uwsgi over TCP, SCGI and FastCGI (kept) over a Unix socket, lacks nothing besides.
+//!
+//! | driven by | columns |
+//! |---|---|
+//! | `wsgi_core::server` | `engine-http-tcp`, `engine-http-unix`, `engine-uwsgi-tcp`, `engine-uwsgi-unix`, `engine-scgi-unix`, `engine-fastcgi-tcp`, `engine-fastcgi-kept-unix` |
+//! | `wsgi_core::gateway` | `tokio-http`, `tokio-uwsgi`, `tokio-scgi`, `tokio-fastcgi-kept` |
 
 use crate::column::{Column, Feature};
 
-mod engine;
 mod fastcgi;
 mod gateway;
+mod http;
 mod scgi;
 mod serving;
 mod until_close;
@@ -25,13 +30,17 @@ mod uwsgi;
 
 /// Every column.
 pub const ALL: &[&dyn Column] = &[
-    &engine::HTTP_OVER_TCP,
-    &engine::HTTP_OVER_UNIX,
+    &http::HTTP_OVER_TCP,
+    &http::HTTP_OVER_UNIX,
     &uwsgi::UWSGI_OVER_TCP,
     &uwsgi::UWSGI_OVER_UNIX,
     &scgi::SCGI_OVER_UNIX,
     &fastcgi::FASTCGI,
     &fastcgi::FASTCGI_KEPT,
+    &http::HTTP_ON_TOKIO,
+    &uwsgi::UWSGI_ON_TOKIO,
+    &scgi::SCGI_ON_TOKIO,
+    &fastcgi::FASTCGI_KEPT_ON_TOKIO,
 ];
 
 /// What uwsgi and SCGI lack.
