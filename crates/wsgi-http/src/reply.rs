@@ -67,12 +67,7 @@ pub(crate) fn head(
     out.extend_from_slice(VERSION);
     out.extend_from_slice(head.status_line());
     out.extend_from_slice(b"\r\n");
-    // A reply of 204 must not have a length (RFC 9110, 8.6), and frameworks give it one.
-    if head.code() == 204 && head.content_length().is_some() {
-        lines_without_length(head, out);
-    } else {
-        out.extend_from_slice(head.lines());
-    }
+    out.extend_from_slice(head.lines());
     match (head.has_server(), head.has_date()) {
         (false, false) => out.extend_from_slice(&signature.line),
         (false, true) => out.extend_from_slice(signature.server_line()),
@@ -98,8 +93,7 @@ pub(crate) fn informational(head: &ResponseHead, out: &mut Vec<u8>) {
     out.extend_from_slice(VERSION);
     out.extend_from_slice(head.status_line());
     out.extend_from_slice(b"\r\n");
-    // RFC 9110, 8.6, again.
-    lines_without_length(head, out);
+    out.extend_from_slice(head.lines());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -139,14 +133,6 @@ pub(crate) fn chunk_size(size: u64, out: &mut Vec<u8>) {
         rest >>= 4;
     }
     out.extend_from_slice(&line[at..]);
-}
-
-fn lines_without_length(head: &ResponseHead, out: &mut Vec<u8>) {
-    for (name, value) in head.fields().filter(|(name, _)| !name.eq_ignore_ascii_case(b"Content-Length")) {
-        for part in [name, b": ", value, b"\r\n"] {
-            out.extend_from_slice(part);
-        }
-    }
 }
 
 /// What ends a chunk.

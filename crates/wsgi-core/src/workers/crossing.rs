@@ -316,6 +316,10 @@ impl Exchange for Crossed<'_> {
         Some(&self.extensions)
     }
 
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        Some(&mut self.extensions)
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         if !self.started {
             self.front.push(Reply::Inform(head.clone()));
