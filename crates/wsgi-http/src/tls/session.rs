@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use rustls::{AlertDescription, HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{AlertDescription, ServerConfig, ServerConnection};
 use wsgi_core::wire::{CloseReason, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
 
 use super::names;
@@ -160,21 +160,6 @@ impl Session {
         }
     }
 
-    /// Tells the application how its client came in. The names are mod_ssl's.
-    fn describe(&self, head: &mut RequestHead) {
-        if let Some(version) = self.tls.protocol_version() {
-            head.variable(b"SSL_PROTOCOL", names::protocol(version).as_bytes());
-        }
-        if let Some(suite) = self.tls.negotiated_cipher_suite() {
-            head.variable(b"SSL_CIPHER", names::cipher(suite.suite()).as_bytes());
-        }
-        if let Some(name) = self.tls.server_name() {
-            head.variable(b"SSL_TLS_SNI", name.as_bytes());
-        }
-        let resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
-        head.variable(b"SSL_SESSION_RESUMED", if resumed { b"Resumed" } else { b"Initial" });
-    }
-
     /// The reply is over.
     fn follow(&mut self, next: Next) -> Next {
         if self.phase == Phase::Failed {
@@ -208,7 +193,7 @@ impl Protocol for Session {
                     match event {
                         Ok(Event::NeedInput) => {}
                         Ok(Event::Head) => {
-                            self.describe(head);
+                            names::describe(&self.tls, |name, value| head.variable(name, value.as_bytes()));
                             return event;
                         }
                         Ok(Event::Closed) => {
