@@ -317,6 +317,29 @@ fn connections_beyond_the_limit_wait_until_there_is_room() {
 }
 
 #[test]
+fn that_connections_have_to_wait_is_said_once() {
+    let log = Warnings::keep();
+    let server = Started::new(|server| server.max_connections(1), echo);
+    let about = format!("not accepting on {} for now", server.address);
+    let mut peers: Vec<Peer> = (0..5).map(|_| server.connect()).collect();
+    for mut peer in peers.drain(..) {
+        // Each is let in when the one before it has gone.
+        peer.send(b"/a 0\n");
+        assert_eq!(peer.reply(), "200 /a ");
+    }
+    assert_eq!(log.count(&about), 1);
+    // Nobody waits any more, so that it is news when somebody does.
+    wait_until(|| {
+        let (mut one, mut two) = (server.connect(), server.connect());
+        for peer in [&mut one, &mut two] {
+            peer.send(b"/close 0\n");
+        }
+        assert_eq!((one.reply(), two.reply()), ("200 /close ".to_owned(), "200 /close ".to_owned()));
+        log.count(&about) > 1
+    });
+}
+
+#[test]
 fn each_thread_lives_inside_the_handlers_own_frame() {
     struct Framed(Arc<AtomicUsize>, Arc<AtomicUsize>);
     impl Handler for Framed {
@@ -775,6 +798,49 @@ fn a_codec_that_panics_harms_only_its_connection() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------------
+
+/// The warnings of this process, kept from the first call on.
+struct Warnings;
+
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl Warnings {
+    fn keep() -> Warnings {
+        tracing::subscriber::set_global_default(Warnings).expect("nobody else listens");
+        Warnings
+    }
+
+    fn count(&self, part: &str) -> usize {
+        WARNINGS.lock().unwrap().iter().filter(|line| line.contains(part)).count()
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!(" {value:?}");
+            }
+        }
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        WARNINGS.lock().unwrap().push(line.0);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
 
 fn echo(exchange: &mut dyn Exchange) {
     let mut text = format!("{} ", path(exchange)).into_bytes();

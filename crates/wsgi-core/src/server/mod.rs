@@ -174,6 +174,7 @@ impl Server {
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
+            told: AtomicBool::new(false),
         });
         let shared = Arc::new(Shared {
             handler: self.handler,
@@ -310,6 +311,8 @@ struct Entry {
     refused: Mutex<Option<std::net::IpAddr>>,
     /// Nothing is accepted for now: there are too many connections, or too few descriptors.
     paused: AtomicBool,
+    /// The log says so. It is not said again before everyone who waited was let in.
+    told: AtomicBool,
 }
 
 /// Wakes the control thread.
@@ -431,6 +434,7 @@ impl Shared {
             }
             Ok(None) => {
                 self.slots.release(index);
+                self.listeners[listener].told.store(false, Ordering::Relaxed);
                 Accepted::Nothing
             }
             Err(error) => {
@@ -447,6 +451,7 @@ impl Shared {
         if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
             if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
                 && !entry.paused.swap(true, Ordering::SeqCst)
+                && !entry.told.swap(true, Ordering::Relaxed)
             {
                 tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.local);
             }
