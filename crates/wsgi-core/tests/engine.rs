@@ -797,6 +797,27 @@ fn a_codec_that_panics_harms_only_its_connection() {
     assert_eq!(peer.reply(), "200 /a ");
 }
 
+#[test]
+fn a_dialect_that_panics_harms_only_its_connection() {
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+    let made = AtomicUsize::new(0);
+    let dialect = move |link: &Link| {
+        assert!(made.fetch_add(1, Ordering::SeqCst) >= 2, "as the test wants");
+        lines(link)
+    };
+    let running = Server::new(Of(echo)).listen(listener, dialect).max_connections(1).start().unwrap();
+    for _ in 0..2 {
+        let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+        assert_eq!(peer.stream.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+    running.handle().hurry();
+    assert_eq!(running.wait().stuck, 0);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------------------------
 
 /// The warnings of this process, kept from the first call on.

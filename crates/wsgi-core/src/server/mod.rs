@@ -62,7 +62,7 @@ use self::connection::{Connection, State};
 pub use self::listener::{AddressError, ListenAddress, Listener};
 use self::slots::Slots;
 use self::socket::Socket;
-use self::worker::Worker;
+use self::worker::{Worker, survive};
 use crate::Handler;
 use crate::wire::{Address, Dialect, Link};
 
@@ -505,7 +505,18 @@ impl Entry {
     }
 
     fn accept_from(&self, listener: &Listener) -> io::Result<Option<Connection>> {
-        let (socket, remote) = loop {
+        while let Some((socket, remote)) = self.accept_peer(listener)? {
+            let connection = self.connect(Socket::new(socket), remote);
+            if connection.is_some() {
+                return Ok(connection);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next peer that may connect.
+    fn accept_peer(&self, listener: &Listener) -> io::Result<Option<(OwnedFd, Address)>> {
+        loop {
             match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, remote)) => {
                     let remote = match remote.map(std::net::SocketAddr::try_from) {
@@ -513,7 +524,7 @@ impl Entry {
                         _ => Address::Unix(None),
                     };
                     if self.allow.allows(&remote) {
-                        break (socket, remote);
+                        return Ok(Some((socket, remote)));
                     }
                     self.refuse_peer(&remote);
                 }
@@ -522,7 +533,11 @@ impl Entry {
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(error) => return Err(error.into()),
             }
-        };
+        }
+    }
+
+    /// Gives a connection its codec. None if the dialect panics; then the peer is told by a reset.
+    fn connect(&self, socket: Socket, remote: Address) -> Option<Connection> {
         let local = if self.wildcard {
             match rustix::net::getsockname(&socket).map(std::net::SocketAddr::try_from) {
                 Ok(Ok(address)) => Address::Tcp(address),
@@ -532,9 +547,13 @@ impl Entry {
             self.local.clone()
         };
         let link = Link { local, remote, secure: false };
-        Ok(Some(Connection {
-            socket: Socket::new(socket),
-            protocol: self.dialect.connect(&link),
+        let Some(protocol) = survive("dialect", || self.dialect.connect(&link)) else {
+            socket.reset_on_close();
+            return None;
+        };
+        Some(Connection {
+            socket,
+            protocol,
             input: BytesMut::new(),
             output: Vec::new(),
             sent: 0,
@@ -542,7 +561,7 @@ impl Entry {
             polled: false,
             head_deadline: None,
             remote: link.remote,
-        }))
+        })
     }
 
     fn refuse_peer(&self, peer: &Address) {

@@ -355,7 +355,7 @@ impl Worker {
 }
 
 /// Runs what is not the engine's own. None if it panics, which is logged.
-fn survive<R>(whose: &str, work: impl FnOnce() -> R) -> Option<R> {
+pub(super) fn survive<R>(whose: &str, work: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(work))
         .map_err(|panic| {
             let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
