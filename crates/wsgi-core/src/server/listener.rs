@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -93,6 +94,34 @@ pub struct Listener {
     local: Address,
     allow: Option<AllowFrom>,
     made: Option<Made>,
+    /// Goes after the socket, so that its number is not free for another before it is closed.
+    _inherited: Option<Inherited>,
+}
+
+/// An inherited descriptor that has become ours. A second owner would close it under the first.
+#[derive(Debug)]
+struct Inherited(RawFd);
+
+impl Inherited {
+    fn claim(fd: RawFd) -> Option<Inherited> {
+        let mut all = Inherited::all();
+        if all.contains(&fd) {
+            return None;
+        }
+        all.push(fd);
+        Some(Inherited(fd))
+    }
+
+    fn all() -> MutexGuard<'static, Vec<RawFd>> {
+        static ALL: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+        ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        Inherited::all().retain(|fd| *fd != self.0);
+    }
 }
 
 /// The file of a Unix socket that we bound, by which we know that it is still ours.
@@ -125,7 +154,7 @@ impl Listener {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, format!("host {host:?} has no address"));
                 for address in (host.as_str(), *port).to_socket_addrs()? {
                     match bind_tcp(address, backlog) {
-                        Ok(socket) => return Listener::of(socket.into(), None),
+                        Ok(socket) => return Listener::of(socket.into(), None, None),
                         Err(error) => last = error,
                     }
                 }
@@ -134,7 +163,7 @@ impl Listener {
             ListenAddress::Unix(path) => {
                 let socket = bind_unix(path, backlog)?;
                 let file = fs::symlink_metadata(path)?;
-                Listener::of(socket.into(), Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() }))
+                Listener::of(socket.into(), Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() }), None)
             }
             ListenAddress::Inherited(fd) => Listener::inherited(*fd),
         }
@@ -173,8 +202,11 @@ impl Listener {
         if fd < 3 && fd != 0 {
             return Err(not_listening("1 and 2 are standard output and standard error"));
         }
-        // SAFETY: an operator who passes a descriptor gives it to us; it is checked before anything is done to it, and if it is not open,
-        // the check fails and the value is forgotten instead of closed.
+        let Some(claim) = Inherited::claim(fd) else {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("descriptor {fd} is given to another listener of this program")));
+        };
+        // SAFETY: an operator who passes a descriptor gives it to us, and by the claim to nobody else; it is checked before anything is done to it,
+        // and if it is not open, the check fails and the value is forgotten instead of closed.
         #[allow(unsafe_code)]
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
         match rustix::net::sockopt::socket_acceptconn(&socket) {
@@ -188,10 +220,10 @@ impl Listener {
                 return Err(not_listening(&io::Error::from(error).to_string()));
             }
         }
-        Listener::of(socket, None)
+        Listener::of(socket, None, Some(claim))
     }
 
-    fn of(socket: OwnedFd, made: Option<Made>) -> io::Result<Listener> {
+    fn of(socket: OwnedFd, made: Option<Made>, inherited: Option<Inherited>) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         let local = match rustix::net::getsockname(&socket)?.try_into() {
@@ -203,7 +235,7 @@ impl Listener {
             // where the application wants each block seen: waiting to fill a segment never helps.
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        Ok(Listener { socket, local, allow: None, made })
+        Ok(Listener { socket, local, allow: None, made, _inherited: inherited })
     }
 }
 
@@ -284,6 +316,28 @@ mod tests {
             assert!(text.parse::<ListenAddress>().is_err() || text == "host:", "{text}");
         }
         assert!("host:".parse::<ListenAddress>().is_err());
+    }
+
+    #[test]
+    fn a_descriptor_is_taken_by_one_listener_at_a_time() {
+        use std::os::fd::IntoRawFd;
+        let inherit = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().into_raw_fd();
+        let fd = inherit();
+        let first = Listener::bind(&ListenAddress::Inherited(fd)).unwrap();
+        let error = Listener::bind(&ListenAddress::Inherited(fd)).unwrap_err();
+        assert_eq!(error.to_string(), format!("descriptor {fd} is given to another listener of this program"));
+        let address = first.local_address().clone();
+        let Address::Tcp(address) = address else { panic!("bound to TCP") };
+        // It is still the first one's, and open.
+        std::net::TcpStream::connect(address).unwrap();
+        drop(first);
+        assert_eq!(std::net::TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        // What was refused for another reason is not taken.
+        let fd = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into_raw_fd();
+        for _ in 0..2 {
+            let error = Listener::bind(&ListenAddress::Inherited(fd)).unwrap_err();
+            assert!(error.to_string().contains("is not a listening socket"), "{error}");
+        }
     }
 
     #[test]
