@@ -87,6 +87,27 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// How a socket is made, besides its address. An inherited one is as it is.
+///
+/// ```
+/// use wsgi_core::server::BindOptions;
+///
+/// let options = BindOptions { unix_mode: Some(0o660), ..BindOptions::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindOptions {
+    /// How many connections may wait to be accepted; the system may cap it. 1024 by default.
+    pub backlog: u32,
+    /// The permissions of the file of a Unix socket, which nobody can connect to before it has them. By default those that the umask leaves.
+    pub unix_mode: Option<u32>,
+}
+
+impl Default for BindOptions {
+    fn default() -> BindOptions {
+        BindOptions { backlog: 1024, unix_mode: None }
+    }
+}
+
 /// A listening socket. A Unix socket that it made is unlinked when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
@@ -133,22 +154,23 @@ struct Made {
 }
 
 impl Listener {
-    /// Binds and listens with a backlog of 1024 connections (the system may cap it).
+    /// Binds and listens, with the usual [`BindOptions`].
     ///
     /// The file of a Unix socket that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// The host is unknown, the address is in use or not ours, the path cannot be written, the descriptor is not a listening socket.
+    /// The host is unknown, the address is in use or not ours, the path cannot be written, the descriptor is not a listening socket or belongs
+    /// to another listener.
     pub fn bind(address: &ListenAddress) -> io::Result<Listener> {
-        Listener::bind_with_backlog(address, DEFAULT_BACKLOG)
+        Listener::bind_with(address, &BindOptions::default())
     }
 
-    /// Like [`bind`](Self::bind), with another length of the queue of connections that wait to be accepted.
+    /// Like [`bind`](Self::bind), with other options.
     ///
     /// # Errors
-    /// As for `bind`.
-    pub fn bind_with_backlog(address: &ListenAddress, backlog: u32) -> io::Result<Listener> {
-        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    /// As for `bind`, and those of `chmod`.
+    pub fn bind_with(address: &ListenAddress, options: &BindOptions) -> io::Result<Listener> {
+        let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
         match address {
             ListenAddress::Tcp(host, port) => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, format!("host {host:?} has no address"));
@@ -161,22 +183,17 @@ impl Listener {
                 Err(last)
             }
             ListenAddress::Unix(path) => {
-                let socket = bind_unix(path, backlog)?;
-                let file = fs::symlink_metadata(path)?;
-                Listener::of(socket.into(), Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() }), None)
+                let (socket, made) = bind_unix(path)?;
+                let listener = Listener::of(socket.into(), Some(made), None)?;
+                if let Some(mode) = options.unix_mode {
+                    let cannot = |error| io::Error::other(format!("cannot change the socket's permissions: {error}"));
+                    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(cannot)?;
+                }
+                // Only now, since nobody can connect before: not even for a moment is it open to more than it should be.
+                rustix::net::listen(&listener.socket, backlog)?;
+                Ok(listener)
             }
             ListenAddress::Inherited(fd) => Listener::inherited(*fd),
-        }
-    }
-
-    /// Sets the permissions of the file of a Unix socket that [`bind`](Self::bind) made; nothing for other sockets.
-    ///
-    /// # Errors
-    /// Those of `chmod`.
-    pub fn unix_mode(&self, mode: u32) -> io::Result<()> {
-        match &self.made {
-            Some(made) => fs::set_permissions(&made.path, fs::Permissions::from_mode(mode)),
-            None => Ok(()),
         }
     }
 
@@ -265,7 +282,8 @@ fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path, backlog: i32) -> io::Result<Socket> {
+/// Binds, and does not listen yet.
+fn bind_unix(path: &Path) -> io::Result<(Socket, Made)> {
     let address = SockAddr::unix(path)?;
     let bind = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -278,8 +296,8 @@ fn bind_unix(path: &Path, backlog: i32) -> io::Result<Socket> {
         }
         other => other?,
     };
-    socket.listen(backlog)?;
-    Ok(socket)
+    let file = fs::symlink_metadata(path)?;
+    Ok((socket, Made { path: path.to_owned(), device: file.dev(), inode: file.ino() }))
 }
 
 /// Whether `path` is a socket that nobody listens on.
@@ -290,10 +308,11 @@ fn is_dead(path: &Path, address: &SockAddr) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-const DEFAULT_BACKLOG: u32 = 1024;
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -347,8 +366,6 @@ mod tests {
         let address = ListenAddress::Unix(folder.join("x.sock"));
         let first = Listener::bind(&address).unwrap();
         assert_eq!(Listener::bind(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        first.unix_mode(0o600).unwrap();
-        assert_eq!(fs::metadata(folder.join("x.sock")).unwrap().mode() & 0o777, 0o600);
         let Listener { socket, .. } = &first;
         let kept = socket.try_clone().unwrap();
         drop(first);
@@ -357,6 +374,32 @@ mod tests {
         // Left behind by a process that died.
         drop(std::os::unix::net::UnixListener::bind(folder.join("x.sock")).unwrap());
         drop(Listener::bind(&address).unwrap());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn nobody_connects_to_a_unix_socket_before_it_has_its_permissions() {
+        let folder = std::env::temp_dir().join(format!("wsgi-listener-mode-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.sock");
+        let address = ListenAddress::Unix(path.clone());
+        let options = BindOptions { unix_mode: Some(0o600), ..BindOptions::default() };
+        // The moment is a short one: many tries, so that one of them meets it.
+        for _ in 0..2000 {
+            std::thread::scope(|threads| {
+                // The mode as it is at the first moment at which anyone gets in.
+                let first = threads.spawn(|| {
+                    let until = Instant::now() + Duration::from_secs(20);
+                    while UnixStream::connect(&path).is_err() {
+                        assert!(Instant::now() < until, "nobody listens");
+                    }
+                    fs::metadata(&path).unwrap().mode() & 0o777
+                });
+                let listener = Listener::bind_with(&address, &options);
+                assert_eq!(first.join().unwrap(), 0o600);
+                drop(listener.unwrap());
+            });
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -59,7 +59,7 @@ use rustix::net::SocketFlags;
 
 pub use self::allow::{AllowFrom, Network, NetworkError};
 use self::connection::{Connection, State};
-pub use self::listener::{AddressError, ListenAddress, Listener};
+pub use self::listener::{AddressError, BindOptions, ListenAddress, Listener};
 use self::slots::Slots;
 use self::socket::Socket;
 use self::worker::{Worker, survive};

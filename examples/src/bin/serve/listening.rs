@@ -6,7 +6,7 @@ use std::net::ToSocketAddrs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Server};
+use wsgi_core::server::{AllowFrom, BindOptions, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
 use wsgi_http::Http1;
@@ -32,11 +32,8 @@ pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, String> {
     for (speaks, address) in if settings.listen.is_empty() { &default } else { &settings.listen } {
         let cannot = |reason: String| format!("cannot listen on {address}: {reason}");
         let option = speaks.option();
-        let mut listener =
-            Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, option, &error)))?;
-        if let Some(mode) = settings.socket_mode {
-            listener.unix_mode(mode).map_err(|error| cannot(format!("cannot change the socket's permissions: {error}")))?;
-        }
+        let options = BindOptions { backlog: settings.backlog, unix_mode: settings.socket_mode };
+        let mut listener = Listener::bind_with(address, &options).map_err(|error| cannot(explain(address, option, &error)))?;
         if *speaks != Speaks::Http && !settings.allow_from.is_empty() {
             listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
         }
