@@ -39,6 +39,7 @@ mod connection;
 mod control;
 mod conversation;
 mod listener;
+mod sigpipe;
 mod slots;
 mod socket;
 mod worker;
