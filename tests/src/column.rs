@@ -21,6 +21,11 @@ pub trait Column: Sync {
         &[]
     }
 
+    /// The `wsgi.url_scheme` that applications see.
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+
     /// Starts to serve an application.
     fn serve(&self, served: Served) -> Box<dyn Front>;
 }

@@ -68,9 +68,12 @@ python.stop(std::time::Duration::from_secs(5));
 #![deny(unsafe_code)]
 
 mod exchange;
+mod failure;
 mod mount;
+mod panics;
 pub mod server;
 pub mod wire;
+pub mod workers;
 #[cfg(feature = "python")]
 pub mod wsgi;
 

@@ -4,8 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use wsgi_core::wire::{Address, Known, Link, RequestHead};
 
-use crate::Config;
-
 /// The two ends of a connection as text.
 #[derive(Debug)]
 pub(crate) struct Ends {
@@ -26,25 +24,23 @@ impl Ends {
         let (server_name, server_port) = match &link.local {
             Address::Tcp(address) => (name_of(canonical(address)), address.port().to_string()),
             // Neither may be empty (PEP 3333, clause 19), so these are made up.
-            Address::Unix(_) => ("localhost".to_string(), "80".to_string()),
+            Address::Unix(_) => ("localhost".to_string(), if link.secure { "443" } else { "80" }.to_string()),
         };
         let parts = [remote_addr, remote_port, server_name, server_port];
         let end = |count: usize| parts[..count].iter().map(String::len).sum::<usize>() as u8;
         Ends { cuts: [end(1), end(2), end(3)], text: parts.concat().into(), secure: link.secure }
     }
 
-    /// Sets the connection's variables, and those of the server as such.
-    pub(crate) fn fill(&self, config: &Config, head: &mut RequestHead) {
+    /// Sets the connection's variables.
+    pub(crate) fn fill(&self, server_name: Option<&str>, head: &mut RequestHead) {
         let [a, b, c] = self.cuts.map(usize::from);
         let text = self.text.as_bytes();
         head.set(Known::RemoteAddr, &text[..a]);
         if a < b {
             head.set(Known::RemotePort, &text[a..b]);
         }
-        head.set(Known::ServerName, config.server_name.as_ref().map_or(&text[b..c], |name| name.as_bytes()));
+        head.set(Known::ServerName, server_name.map_or(&text[b..c], str::as_bytes));
         head.set(Known::ServerPort, &text[c..]);
-        head.set(Known::ServerSoftware, config.signature.software());
-        head.set(Known::GatewayInterface, b"CGI/1.1");
         if self.secure {
             head.set(Known::RequestScheme, b"https");
             head.set(Known::Https, b"on");
@@ -55,7 +51,7 @@ impl Ends {
 }
 
 /// A listener for IPv6 that also takes IPv4 sees those peers as `::ffff:192.0.2.1`, which no list of addresses expects.
-fn canonical(address: &SocketAddr) -> IpAddr {
+pub(crate) fn canonical(address: &SocketAddr) -> IpAddr {
     address.ip().to_canonical()
 }
 
@@ -70,13 +66,13 @@ fn name_of(ip: IpAddr) -> String {
 mod tests {
     use super::*;
 
-    fn variables(local: &str, remote: &str, secure: bool, config: &Config) -> Vec<String> {
+    fn variables(local: &str, remote: &str, secure: bool, server_name: Option<&str>) -> Vec<String> {
         let address = |text: &str| match text.parse() {
             Ok(address) => Address::Tcp(address),
             Err(_) => Address::Unix(Some(text.into())),
         };
         let mut head = RequestHead::default();
-        Ends::new(&Link { local: address(local), remote: address(remote), secure }).fill(config, &mut head);
+        Ends::new(&Link { local: address(local), remote: address(remote), secure }).fill(server_name, &mut head);
         let line =
             |(name, value): (wsgi_core::wire::Name<'_>, &[u8])| format!("{}={}", name.as_bytes().escape_ascii(), value.escape_ascii());
         head.iter().map(line).collect()
@@ -84,28 +80,17 @@ mod tests {
 
     #[test]
     fn addresses_of_tcp() {
-        let software = concat!("SERVER_SOFTWARE=wsgi-rs/", env!("CARGO_PKG_VERSION"));
         assert_eq!(
-            variables("192.0.2.1:8000", "198.51.100.200:54321", false, &Config::default()),
-            [
-                "REMOTE_ADDR=198.51.100.200",
-                "REMOTE_PORT=54321",
-                "SERVER_NAME=192.0.2.1",
-                "SERVER_PORT=8000",
-                software,
-                "GATEWAY_INTERFACE=CGI/1.1",
-                "REQUEST_SCHEME=http"
-            ]
+            variables("192.0.2.1:8000", "198.51.100.200:54321", false, None),
+            ["REMOTE_ADDR=198.51.100.200", "REMOTE_PORT=54321", "SERVER_NAME=192.0.2.1", "SERVER_PORT=8000", "REQUEST_SCHEME=http"]
         );
         assert_eq!(
-            variables("[2001:db8:ffff:ffff:ffff:ffff:ffff:fffe]:443", "[::ffff:198.51.100.7]:1", true, &Config::default()),
+            variables("[2001:db8:ffff:ffff:ffff:ffff:ffff:fffe]:443", "[::ffff:198.51.100.7]:1", true, None),
             [
                 "REMOTE_ADDR=198.51.100.7",
                 "REMOTE_PORT=1",
                 "SERVER_NAME=[2001:db8:ffff:ffff:ffff:ffff:ffff:fffe]",
                 "SERVER_PORT=443",
-                software,
-                "GATEWAY_INTERFACE=CGI/1.1",
                 "REQUEST_SCHEME=https",
                 "HTTPS=on"
             ]
@@ -114,9 +99,9 @@ mod tests {
 
     #[test]
     fn a_unix_socket_has_a_name_and_a_port_but_its_peer_has_none() {
-        let config = Config { server_name: Some("www.example.org".into()), ..Config::default() };
-        let seen = variables("/run/x.sock", "", false, &Config::default());
+        let seen = variables("/run/x.sock", "", false, None);
         assert_eq!(seen[..3], ["REMOTE_ADDR=", "SERVER_NAME=localhost", "SERVER_PORT=80"]);
-        assert_eq!(variables("/run/x.sock", "", false, &config)[1], "SERVER_NAME=www.example.org");
+        assert_eq!(variables("/run/x.sock", "", true, None)[2], "SERVER_PORT=443");
+        assert_eq!(variables("/run/x.sock", "", false, Some("www.example.org"))[1], "SERVER_NAME=www.example.org");
     }
 }

@@ -240,7 +240,9 @@ fn fill(line: &Line<'_>, fields: &[Header<'_>], config: &Config, ends: &Ends, he
     head.set(Known::RequestMethod, line.method.as_bytes());
     head.set(Known::ServerProtocol, if modern { b"HTTP/1.1" } else { b"HTTP/1.0" });
     let absolute = target(line, head)?;
-    ends.fill(config, head);
+    ends.fill(config.server_name.as_deref(), head);
+    head.set(Known::ServerSoftware, config.signature.software());
+    head.set(Known::GatewayInterface, b"CGI/1.1");
 
     let mut framing = Framing::default();
     for field in fields {

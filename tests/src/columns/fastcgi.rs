@@ -103,7 +103,7 @@ impl Connections {
 
     fn take(&self) -> io::Result<Stream> {
         let mut idle = self.idle.lock().expect("no panic while it is held");
-        while let Some(stream) = idle.pop() {
+        while let Some(mut stream) = idle.pop() {
             // A server may close an idle connection at any time, and has nothing else to say on it.
             if !stream.stirs() {
                 return Ok(stream);

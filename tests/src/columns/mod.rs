@@ -1,23 +1,24 @@
 //! The front ends that the matrix runs through, and what each cannot do.
 //!
-//! | lacks | HTTP, TCP | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept |
-//! |---|---|---|---|---|---|---|
-//! | [`Http1`](Feature::Http1) | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`Informational`](Feature::Informational) | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`UnknownLength`](Feature::UnknownLength) | | | ✗ | ✗ | | |
-//! | [`KeepAlive`](Feature::KeepAlive) | | | ✗ | ✗ | ✗ | |
-//! | [`Farewell`](Feature::Farewell) | | | | | | ✗ |
-//! | [`Breaks`](Feature::Breaks) | | | | ✗ | | |
-//! | [`Reset`](Feature::Reset) | | ✗ | | ✗ | | |
-//! | [`Addresses`](Feature::Addresses) | | ✗ | | | | |
+//! | lacks | HTTP, TCP | HTTPS | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept |
+//! |---|---|---|---|---|---|---|---|
+//! | [`Http1`](Feature::Http1) | | | | ✗ | ✗ | ✗ | ✗ |
+//! | [`Informational`](Feature::Informational) | | | | ✗ | ✗ | ✗ | ✗ |
+//! | [`UnknownLength`](Feature::UnknownLength) | | | | ✗ | ✗ | | |
+//! | [`KeepAlive`](Feature::KeepAlive) | | | | ✗ | ✗ | ✗ | |
+//! | [`Farewell`](Feature::Farewell) | | | | | | | ✗ |
+//! | [`Breaks`](Feature::Breaks) | | | | | ✗ | | |
+//! | [`Reset`](Feature::Reset) | | | ✗ | | ✗ | | |
+//! | [`Addresses`](Feature::Addresses) | | | ✗ | | | | |
 //!
-//! Why is said with each feature.
+//! Why is said with each feature. HTTPS has them all: that a reply breaks off is told twice, by a missing `close_notify` and by a reset.
 
 use crate::column::{Column, Feature};
 
 mod engine;
 mod fastcgi;
 mod gateway;
+mod https;
 mod scgi;
 mod serving;
 mod until_close;
@@ -27,6 +28,7 @@ mod uwsgi;
 pub const ALL: &[&dyn Column] = &[
     &engine::HTTP_OVER_TCP,
     &engine::HTTP_OVER_UNIX,
+    &https::HTTPS,
     &uwsgi::UWSGI_OVER_TCP,
     &uwsgi::UWSGI_OVER_UNIX,
     &scgi::SCGI_OVER_UNIX,

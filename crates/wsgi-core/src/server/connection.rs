@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
+use rustix::event::epoll::EventFlags;
 
 use super::socket::Socket;
 use crate::wire::{Next, Protocol, RequestHead};
@@ -17,8 +18,8 @@ pub(super) struct Connection {
     pub(super) output: Vec<u8>,
     pub(super) sent: usize,
     pub(super) state: State,
-    /// Whether the poller knows the socket.
-    pub(super) polled: bool,
+    /// What the poller was told to tell of the socket.
+    pub(super) polled: Option<EventFlags>,
     /// When the head that is being read must be complete; set by its first byte.
     pub(super) head_deadline: Option<u64>,
     /// The other end, for log lines.

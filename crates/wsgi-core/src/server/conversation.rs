@@ -14,7 +14,8 @@ use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
 use crate::exchange::{self, Exchange};
-use crate::wire::{BodyLength, CloseReason, Error, Event, HttpDate, Next, RequestHead, ResponseHead};
+use crate::failure::Failure;
+use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
 /// The buffers of one worker thread, which every connection borrows in turn.
 pub(super) struct Scratch {
@@ -52,14 +53,6 @@ enum Body {
     Ended,
     /// It broke off, or broke the protocol. This never turns into an end.
     Broken(Failure),
-}
-
-/// An error that must be given again and again, which [`io::Error`] cannot.
-struct Failure {
-    kind: io::ErrorKind,
-    text: String,
-    /// What the peer did wrong, if it was that: it says what to answer.
-    peer: Option<Error>,
 }
 
 impl<'a> Conversation<'a> {
@@ -199,6 +192,7 @@ impl<'a> Conversation<'a> {
         if let Some(failure) = &self.gone {
             return Err(failure.error());
         }
+        self.connection.protocol.seal(&mut self.scratch.output);
         let mut waited = Duration::ZERO;
         let mut at = 0;
         while at < self.scratch.output.len() {
@@ -325,9 +319,26 @@ impl Exchange for Conversation<'_> {
         let (mut left, mut taken) = (block, true);
         while !left.is_empty() {
             let len = left.len().min(limit);
-            if !taken || len < DIRECT_BYTES || !protocol.raw(len as u64, output) {
+            if !taken || len < DIRECT_BYTES {
                 protocol.data(left, output);
                 return;
+            }
+            if !protocol.raw(len as u64, output) {
+                // Each byte of it has to be changed (TLS). What that makes of a large block is sent while it is made, rather than held whole.
+                let (piece, rest) = left.split_at(len.min(PIECE_BYTES));
+                left = rest;
+                protocol.data(piece, output);
+                match socket.send(output) {
+                    Ok(sent) => {
+                        taken = sent == output.len();
+                        output.drain(..sent);
+                    }
+                    Err(error) => {
+                        self.lost(error);
+                        return;
+                    }
+                }
+                continue;
             }
             // A large block goes out from where it lies; only what the system does not take now is copied.
             let (piece, rest) = left.split_at(len);
@@ -451,24 +462,6 @@ impl Exchange for Conversation<'_> {
     }
 }
 
-impl Failure {
-    fn new(kind: io::ErrorKind, text: String) -> Failure {
-        Failure { kind, text, peer: None }
-    }
-
-    fn of(error: &io::Error) -> Failure {
-        let peer = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
-        Failure { peer, ..Failure::new(error.kind(), error.to_string()) }
-    }
-
-    fn error(&self) -> io::Error {
-        match &self.peer {
-            Some(error) => error.clone().into(),
-            None => io::Error::new(self.kind, self.text.clone()),
-        }
-    }
-}
-
 impl Scratch {
     pub(super) fn new() -> Scratch {
         let mut date = HttpDate::from_unix(0);
@@ -479,6 +472,8 @@ impl Scratch {
 
 /// From this size on a block is not copied behind the head but written from where it lies.
 const DIRECT_BYTES: usize = 16 * 1024;
+/// How much of a block that cannot go out from where it lies is made ready at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// One `sendfile`, so that a fast peer with a large file does not keep the call from noticing a shutdown.
 const SEND_FILE_BYTES: usize = 1 << 20;
 /// How much of a body that nobody read is thrown away to keep a connection.

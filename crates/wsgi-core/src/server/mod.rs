@@ -63,8 +63,9 @@ use self::connection::{Connection, State};
 pub use self::listener::{AddressError, BindOptions, ListenAddress, Listener};
 use self::slots::Slots;
 use self::socket::Socket;
-use self::worker::{Worker, survive};
+use self::worker::Worker;
 use crate::Handler;
+use crate::panics::survive;
 use crate::wire::{Address, Dialect, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
@@ -412,13 +413,22 @@ impl Shared {
         self.bell.wait(time);
     }
 
-    /// Makes the poller tell of a connection; it never has to be told again.
+    /// Makes the poller tell of what a connection waits for. It is told once, and again only around a reply that the peer is slow to take: on a
+    /// Unix socket every reply that is taken would be an event.
     fn poll(&self, connection: &mut Connection, index: u32) -> io::Result<()> {
-        if !connection.polled {
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-            epoll::add(&self.poller, &connection.socket, Key::Connection(index).data(), flags)?;
-            connection.polled = true;
+        let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        if matches!(connection.state, State::Writing { .. }) {
+            flags |= epoll::EventFlags::OUT;
         }
+        if connection.polled == Some(flags) {
+            return Ok(());
+        }
+        let (socket, data) = (&connection.socket, Key::Connection(index).data());
+        match connection.polled {
+            None => epoll::add(&self.poller, socket, data, flags)?,
+            Some(_) => epoll::modify(&self.poller, socket, data, flags)?,
+        }
+        connection.polled = Some(flags);
         Ok(())
     }
 
@@ -559,7 +569,7 @@ impl Entry {
             output: Vec::new(),
             sent: 0,
             state: State::Reading,
-            polled: false,
+            polled: None,
             head_deadline: None,
             remote: link.remote,
         })

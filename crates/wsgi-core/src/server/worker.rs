@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +13,7 @@ use super::connection::{Ahead, Connection, State};
 use super::conversation::{Conversation, Scratch};
 use super::socket::Received;
 use super::{Accepted, Key, Shared};
+use crate::panics::survive;
 use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
 
 /// One worker thread's view of the engine.
@@ -272,6 +272,10 @@ impl Worker {
 
     /// Sends what is queued, and leaves to the poller what the peer does not take at once: a slow reader holds no thread.
     fn send(&mut self, connection: &mut Connection, next: Next) -> Step {
+        // Before a reset there may be a gap in what was sent, and nothing may be added behind that.
+        if next != Next::Close(CloseReason::Reset) {
+            connection.protocol.seal(&mut self.scratch.output);
+        }
         match send_some(connection, &mut self.scratch.output) {
             Ok(true) => self.follow(connection, next),
             Ok(false) => {
@@ -352,16 +356,6 @@ impl Worker {
         self.shared.call_again(index);
         Step::Park(until)
     }
-}
-
-/// Runs what is not the engine's own. None if it panics, which is logged.
-pub(super) fn survive<R>(whose: &str, work: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| {
-            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(target: "wsgi", "{whose} panicked: {}", text.unwrap_or("no message"));
-        })
-        .ok()
 }
 
 /// Sends `output` as far as the system takes it now, and leaves the rest with the connection. Whether all is sent.

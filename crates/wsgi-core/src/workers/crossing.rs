@@ -1,0 +1,425 @@
+//! What the two halves of one call share, and the half of the handler: an [`Exchange`] whose peer is a task.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{Extensions, StatusCode};
+
+use super::{Job, Reply, Shared};
+use crate::exchange::{self, Exchange};
+use crate::failure::Failure;
+use crate::wire::{RequestHead, ResponseHead};
+
+/// What the two halves share. The lock is held for moments only.
+pub(super) struct Crossing {
+    state: Mutex<State>,
+    /// The handler waits here, for more of the body or for its reply to be taken.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    input: VecDeque<Bytes>,
+    input_bytes: usize,
+    /// Nothing follows what is in `input`, because that is all or because it broke off.
+    input_end: Option<Result<(), Failure>>,
+    /// The handler has asked for the body, so the caller may ask its peer for it.
+    asked: bool,
+    reply: VecDeque<Reply>,
+    reply_bytes: usize,
+    /// The last of the reply is in `reply`, or was taken.
+    over: bool,
+    /// The task that waits for the handler to do something.
+    task: Option<Waker>,
+    handler_waits: bool,
+    /// The caller has withdrawn the request.
+    gone: bool,
+    /// The caller says that its peer is gone, though not that it gave up.
+    hung_up: bool,
+}
+
+impl Crossing {
+    pub(super) fn new(body: Bytes, whole: bool) -> Crossing {
+        let input_bytes = body.len();
+        let input = if body.is_empty() { VecDeque::new() } else { VecDeque::from([body]) };
+        let state = State { input, input_bytes, input_end: whole.then_some(Ok(())), ..State::default() };
+        Crossing { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Whether nobody waits for the reply.
+    pub(super) fn abandoned(&self) -> bool {
+        self.lock().gone
+    }
+
+    pub(super) fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.lock();
+        if state.over || state.input_end.is_some() {
+            Poll::Ready(false)
+        } else if state.asked && state.input_bytes < AHEAD_BYTES {
+            Poll::Ready(true)
+        } else {
+            state.register(context)
+        }
+    }
+
+    pub(super) fn poll_reply(&self, context: &mut Context<'_>) -> Poll<Reply> {
+        let mut state = self.lock();
+        match state.reply.pop_front() {
+            Some(reply) => {
+                if let Reply::Block(block) = &reply {
+                    state.reply_bytes -= block.len();
+                    self.tell_handler(state);
+                }
+                Poll::Ready(reply)
+            }
+            // Whoever asks again after the end must not wait for ever.
+            None if state.over => Poll::Ready(Reply::End),
+            None => state.register(context),
+        }
+    }
+
+    pub(super) fn take_rest(&self) -> Option<Bytes> {
+        let mut state = self.lock();
+        match state.reply.make_contiguous() {
+            [Reply::End] => {
+                state.reply.clear();
+                Some(Bytes::new())
+            }
+            [Reply::Block(block), Reply::End] => {
+                let block = std::mem::take(block);
+                state.reply.clear();
+                state.reply_bytes = 0;
+                Some(block)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn push_input(&self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.input_end.is_none() {
+            state.input_bytes += piece.len();
+            state.input.push_back(piece);
+            self.tell_handler(state);
+        }
+    }
+
+    pub(super) fn end_input(&self, end: Result<(), Failure>) {
+        let mut state = self.lock();
+        state.input_end.get_or_insert(end);
+        self.tell_handler(state);
+    }
+
+    pub(super) fn hang_up(&self) {
+        self.lock().hung_up = true;
+    }
+
+    pub(super) fn withdraw(&self) {
+        let mut state = self.lock();
+        state.gone = true;
+        // Nobody will take it, and the handler may run for long yet.
+        let unused = (std::mem::take(&mut state.reply), std::mem::take(&mut state.input), state.task.take());
+        self.tell_handler(state);
+        drop(unused);
+    }
+
+    fn tell_handler(&self, state: MutexGuard<'_, State>) {
+        let waits = state.handler_waits;
+        drop(state);
+        if waits {
+            self.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn register<R>(&mut self, context: &mut Context<'_>) -> Poll<R> {
+        match &mut self.task {
+            Some(task) => task.clone_from(context.waker()),
+            None => self.task = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// What `read` gives, if that needs no waiting, and the task to wake since there is room again.
+    fn take_input(&mut self, max: usize) -> Option<(io::Result<Bytes>, Option<Waker>)> {
+        if let Some(piece) = self.input.front_mut() {
+            let taken = if piece.len() > max { piece.split_to(max) } else { self.input.pop_front().unwrap_or_default() };
+            let full = self.input_bytes >= AHEAD_BYTES;
+            self.input_bytes -= taken.len();
+            let room = full && self.input_bytes < AHEAD_BYTES && self.input_end.is_none();
+            return Some((Ok(taken), if room { self.task.take() } else { None }));
+        }
+        match &self.input_end {
+            Some(Ok(())) => Some((Ok(Bytes::new()), None)),
+            Some(Err(failure)) => Some((Err(failure.error()), None)),
+            None if self.gone => Some((Err(gone().error()), None)),
+            None => None,
+        }
+    }
+}
+
+/// One request, while its handler runs.
+pub(super) struct Crossed<'a> {
+    shared: &'a Shared,
+    crossing: Arc<Crossing>,
+    head: RequestHead,
+    extensions: Extensions,
+    /// What is queued and stays here until it is flushed: what goes before the blocks, the blocks as one, and the end.
+    front: Vec<Reply>,
+    blocks: BytesMut,
+    end: Option<Reply>,
+    started: bool,
+    /// The end is queued, or handed over.
+    ended: bool,
+    /// Why the reply cannot be taken any more.
+    lost: Option<Failure>,
+}
+
+impl<'a> Crossed<'a> {
+    pub(super) fn new(job: Job, shared: &'a Shared) -> Crossed<'a> {
+        let Job { head, extensions, crossing } = job;
+        let (front, blocks) = (Vec::new(), BytesMut::new());
+        Crossed { shared, crossing, head, extensions, front, blocks, end: None, started: false, ended: false, lost: None }
+    }
+
+    /// Makes up for what the handler left out, and hands over what is queued.
+    pub(super) fn conclude(mut self) {
+        if !self.started && !self.ended {
+            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
+        }
+        if !self.ended {
+            self.abort();
+        }
+        if self.lost.is_some() {
+            // The end after that gap would make the reply look whole.
+            self.front.clear();
+            self.blocks.clear();
+            self.end = Some(Reply::Aborted);
+        }
+        let crossing = Arc::clone(&self.crossing);
+        self.hand_over(crossing.lock());
+    }
+
+    /// Moves what is queued to the caller, and wakes its task.
+    fn hand_over(&mut self, mut state: MutexGuard<'_, State>) {
+        let over = state.over || state.gone;
+        if over {
+            self.front.clear();
+            self.blocks.clear();
+            self.end = None;
+        }
+        if self.front.is_empty() && self.blocks.is_empty() && self.end.is_none() {
+            state.over |= self.ended;
+            return;
+        }
+        state.reply.extend(self.front.drain(..));
+        if !self.blocks.is_empty() {
+            state.reply_bytes += self.blocks.len();
+            state.reply.push_back(Reply::Block(self.blocks.split().freeze()));
+        }
+        if let Some(end) = self.end.take() {
+            state.reply.push_back(end);
+            state.over = true;
+        }
+        wake(state);
+    }
+
+    /// Waits until the caller has done something, at most until then. None: it has not.
+    fn wait<'s>(&self, mut state: MutexGuard<'s, State>, until: Instant) -> Option<MutexGuard<'s, State>> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        state.handler_waits = true;
+        let (mut state, _) = self.crossing.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        state.handler_waits = false;
+        Some(state)
+    }
+
+    /// Waits for the caller to send more of the body.
+    fn wait_for_body(&self) -> Result<(), Failure> {
+        let limit = self.shared.body_timeout;
+        let until = Instant::now() + limit;
+        let mut state = self.crossing.lock();
+        if !std::mem::replace(&mut state.asked, true) {
+            wake(state);
+            state = self.crossing.lock();
+        }
+        while state.input.is_empty() && state.input_end.is_none() && !state.gone {
+            state = self.wait(state, until).ok_or_else(|| late(limit, "send its body"))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is room for what is queued, and hands it over.
+    fn send(&mut self) -> Result<(), Failure> {
+        let crossing = Arc::clone(&self.crossing);
+        let limit = self.shared.write_timeout;
+        let mut state = crossing.lock();
+        let mut before = state.reply_bytes;
+        let mut until = None;
+        while state.reply_bytes >= REPLY_BYTES && !state.gone {
+            // Only what is taken gives the peer more time.
+            if state.reply_bytes < before {
+                (before, until) = (state.reply_bytes, None);
+            }
+            let until = *until.get_or_insert_with(|| Instant::now() + limit);
+            state = self.wait(state, until).ok_or_else(|| late(limit, "take its reply"))?;
+        }
+        if state.gone {
+            return Err(gone());
+        }
+        self.hand_over(state);
+        Ok(())
+    }
+
+    fn lose(&mut self, failure: Failure) -> io::Error {
+        self.front.clear();
+        self.blocks.clear();
+        self.lost.get_or_insert(failure).error()
+    }
+}
+
+impl Exchange for Crossed<'_> {
+    fn head(&self) -> &RequestHead {
+        &self.head
+    }
+
+    fn head_mut(&mut self) -> &mut RequestHead {
+        &mut self.head
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(&self.extensions)
+    }
+
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        Some(&mut self.extensions)
+    }
+
+    fn inform(&mut self, head: &ResponseHead) {
+        if !self.started {
+            self.front.push(Reply::Inform(head.clone()));
+        }
+    }
+
+    fn start(&mut self, head: &ResponseHead) {
+        if !self.started && !self.ended {
+            self.started = true;
+            self.front.push(Reply::Head(head.clone()));
+        }
+    }
+
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn data(&mut self, block: &[u8]) {
+        if self.started && !self.ended && self.lost.is_none() {
+            self.blocks.extend_from_slice(block);
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.started && !self.ended {
+            self.ended = true;
+            self.end = Some(Reply::End);
+        }
+    }
+
+    fn abort(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            self.end = Some(Reply::Aborted);
+        }
+    }
+
+    fn read(&mut self, max: usize) -> io::Result<Bytes> {
+        loop {
+            if let Some(result) = self.read_ready(max) {
+                return result;
+            }
+            // Before waiting: what is queued may be what the peer waits for.
+            if let Err(failure) = self.send() {
+                return Err(self.lose(failure));
+            }
+            if let Err(failure) = self.wait_for_body() {
+                self.crossing.end_input(Err(failure));
+            }
+        }
+    }
+
+    fn read_ready(&mut self, max: usize) -> Option<io::Result<Bytes>> {
+        if max == 0 {
+            return Some(Ok(Bytes::new()));
+        }
+        let (result, task) = self.crossing.lock().take_input(max)?;
+        if let Some(task) = task {
+            task.wake();
+        }
+        Some(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &self.lost {
+            Some(failure) => Err(failure.error()),
+            None => self.send().map_err(|failure| self.lose(failure)),
+        }
+    }
+
+    fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
+        if !self.started || self.ended {
+            return Ok(());
+        }
+        exchange::copy_file(file, range, |block| {
+            self.data(block);
+            self.flush()
+        })
+    }
+
+    fn disconnected(&mut self) -> bool {
+        let state = self.crossing.lock();
+        self.lost.is_some() || state.gone || state.hung_up
+    }
+
+    fn multithread(&self) -> bool {
+        self.shared.threads > 1
+    }
+}
+
+/// Wakes the task that waits, after the lock is released: it may run at once.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let task = state.task.take();
+    drop(state);
+    if let Some(task) = task {
+        task.wake();
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(io::ErrorKind::ConnectionAborted, "nobody waits for the reply any more".to_owned())
+}
+
+fn late(limit: Duration, what: &str) -> Failure {
+    Failure::new(io::ErrorKind::TimedOut, format!("peer took longer than {limit:?} to {what}"))
+}
+
+/// From this many bytes of a request's body on that the handler has not read, the caller is not asked for more.
+const AHEAD_BYTES: usize = 64 * 1024;
+/// From this many bytes of a reply on that the caller has not taken, the handler waits.
+const REPLY_BYTES: usize = 64 * 1024;

@@ -1,0 +1,312 @@
+//! A bounded set of threads that run a [`Handler`] for callers that must not block: the tasks of an async runtime, an event loop.
+//!
+//! ```text
+//!  a task                                                     a worker thread
+//!  Workers::call(request) ────────▶ bounded queue ────────▶ Handler::handle(exchange)
+//!  Call::poll_reply  ◀──── head, blocks, end: bounded ────── start, data, flush, finish
+//!  Call::send_body   ───── pieces: bounded ────────────────▶ read
+//!  drop(call)        ───── nobody waits any more ──────────▶ errors from flush and read, so that the handler ends
+//! ```
+//!
+//! A reply that is finished before it is flushed, as most are, crosses whole: one lock, one wake-up. The other half, [`Call`], is made of
+//! `poll_*` methods and knows no runtime; neither half ever holds more than a bounded number of bytes for the other.
+//!
+//! **In scope:** threads that live as long as the workers do ([`Handler::thread`] pins what belongs to them), a bounded queue, backpressure
+//! both ways, cancellation both ways, deadlines for whoever waits for the caller. **Out of scope:** sockets and protocols, and who runs the
+//! tasks. A program without an async runtime wants [`server`](crate::server), which needs no queue and no second thread for a request.
+//!
+//! ```
+//! use std::task::{Context, Poll, Waker};
+//! use wsgi_core::wire::{Known, RequestHead, ResponseHead};
+//! use wsgi_core::workers::{Reply, Request, Workers};
+//! use wsgi_core::{Exchange, Handler};
+//!
+//! struct Hello;
+//!
+//! impl Handler for Hello {
+//!     fn handle(&self, exchange: &mut dyn Exchange) {
+//!         exchange.refuse(http::StatusCode::OK, "Hello, world!\n");
+//!     }
+//! }
+//!
+//! let workers = Workers::builder(Hello).threads(2).queue(100).start()?;
+//! let mut head = RequestHead::default();
+//! head.set(Known::RequestMethod, b"GET");
+//! let mut call = workers.call(Request { head, ..Request::default() })?;
+//! // A task would be woken; this one asks again and again.
+//! let mut context = Context::from_waker(Waker::noop());
+//! let mut next = || loop {
+//!     if let Poll::Ready(reply) = call.poll_reply(&mut context) {
+//!         break reply;
+//!     }
+//! };
+//! assert!(matches!(next(), Reply::Head(head) if head.code() == 200));
+//! assert!(matches!(next(), Reply::Block(block) if block == "Hello, world!\n"));
+//! assert!(matches!(next(), Reply::End));
+//! workers.shutdown();
+//! assert_eq!(workers.wait(std::time::Duration::from_secs(5)), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod call;
+mod crossing;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Extensions;
+
+pub use self::call::{Call, Reply};
+use self::crossing::{Crossed, Crossing};
+use crate::Handler;
+use crate::panics::survive;
+use crate::wire::RequestHead;
+
+/// Threads that run a handler. A cheap handle; clones are the same threads.
+///
+/// Dropping the last handle does not end them; [`shutdown`](Workers::shutdown) does.
+#[derive(Clone)]
+pub struct Workers {
+    shared: Arc<Shared>,
+}
+
+/// Workers that are being put together.
+pub struct Builder {
+    handler: Arc<dyn Handler>,
+    threads: usize,
+    queue: usize,
+    body_timeout: Duration,
+    write_timeout: Duration,
+}
+
+/// What a caller wants to be answered.
+#[derive(Default)]
+pub struct Request {
+    /// The request's variables, and how long its body is.
+    pub head: RequestHead,
+    /// What goes with the request besides its variables.
+    pub extensions: Extensions,
+    /// The beginning of the body, as far as it is there already; empty if none is. More follows by [`Call::send_body`].
+    pub body: Bytes,
+    /// `body` is all of it.
+    pub whole: bool,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// As many requests wait as may.
+    #[error("{waiting} requests wait already, and no more may")]
+    Full {
+        /// The bound that was reached.
+        waiting: usize,
+    },
+    /// [`Workers::shutdown`] was called.
+    #[error("the workers are shutting down")]
+    ShuttingDown,
+}
+
+impl Workers {
+    /// Workers for a handler, to be set up and started.
+    pub fn builder(handler: impl Handler + 'static) -> Builder {
+        let minute = Duration::from_secs(60);
+        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute }
+    }
+
+    /// Hands a request to the next thread that is free. Never blocks.
+    ///
+    /// Drop the [`Call`] to withdraw the request: if it waits it is forgotten, if it runs the handler learns of it by
+    /// [`disconnected`](crate::Exchange::disconnected) and by the errors of `read` and `flush`.
+    ///
+    /// # Errors
+    /// The queue is full, or the workers are shutting down.
+    pub fn call(&self, request: Request) -> Result<Call, Refused> {
+        let Request { head, extensions, body, whole } = request;
+        let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty));
+        let call = Call::new(Arc::clone(&crossing));
+        let mut queue = self.shared.lock();
+        if queue.closed {
+            return Err(Refused::ShuttingDown);
+        }
+        if queue.jobs.len() >= self.shared.limit + queue.idle {
+            return Err(Refused::Full { waiting: self.shared.limit });
+        }
+        queue.jobs.push_back(Job { head, extensions, crossing });
+        let wake = queue.idle > 0;
+        drop(queue);
+        if wake {
+            self.shared.work.notify_one();
+        }
+        Ok(call)
+    }
+
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        self.shared.threads
+    }
+
+    /// Takes no more requests, answers those that wait, and then ends the threads. Returns at once; further calls change nothing.
+    pub fn shutdown(&self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+    }
+
+    /// Waits until all threads have ended, after [`shutdown`](Self::shutdown), or until `limit` has passed. Blocks. Answers how many are still
+    /// inside the handler; those go on by themselves, and a process that wants to end must exit over them.
+    pub fn wait(&self, limit: Duration) -> usize {
+        let until = Instant::now() + limit;
+        let mut queue = self.shared.lock();
+        while queue.alive > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return queue.alive;
+            }
+            queue = self.shared.ended.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let ended = std::mem::take(&mut queue.handles);
+        drop(queue);
+        for thread in ended {
+            // Its last act was to count itself out, so this does not wait; and it does not panic, since handlers are caught.
+            let _ = thread.join();
+        }
+        0
+    }
+}
+
+impl Builder {
+    /// How many threads run requests; 1 by default, and at least 1. This is how many requests run at once.
+    pub fn threads(mut self, threads: usize) -> Builder {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// How many requests may wait for a thread; 1,024 by default. Further ones are refused.
+    pub fn queue(mut self, requests: usize) -> Builder {
+        self.queue = requests;
+        self
+    }
+
+    /// How long a handler waits for more of a request's body, each time; 60 s by default.
+    pub fn body_timeout(mut self, limit: Duration) -> Builder {
+        self.body_timeout = limit;
+        self
+    }
+
+    /// How long a handler waits for its reply to be taken, each time; 60 s by default.
+    pub fn write_timeout(mut self, limit: Duration) -> Builder {
+        self.write_timeout = limit;
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system gives no thread. Those that were started end again.
+    pub fn start(self) -> io::Result<Workers> {
+        let shared = Arc::new(Shared {
+            handler: self.handler,
+            threads: self.threads,
+            limit: self.queue,
+            body_timeout: self.body_timeout,
+            write_timeout: self.write_timeout,
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+        });
+        let workers = Workers { shared: Arc::clone(&shared) };
+        for number in 1..=self.threads {
+            let shared = Arc::clone(&shared);
+            shared.lock().alive += 1;
+            let alive = Alive(Arc::clone(&shared));
+            let body = move || alive.0.handler.thread(&mut || alive.0.run());
+            match std::thread::Builder::new().name(format!("wsgi-worker-{number}")).spawn(body) {
+                Ok(thread) => shared.lock().handles.push(thread),
+                Err(error) => {
+                    workers.shutdown();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(workers)
+    }
+}
+
+/// What all threads and callers share.
+struct Shared {
+    handler: Arc<dyn Handler>,
+    threads: usize,
+    limit: usize,
+    body_timeout: Duration,
+    write_timeout: Duration,
+    queue: Mutex<Queue>,
+    /// There is something in the queue, or it is closed.
+    work: Condvar,
+    /// A thread has ended.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Threads that wait for a job.
+    idle: usize,
+    alive: usize,
+    closed: bool,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// A request on its way to a thread.
+struct Job {
+    head: RequestHead,
+    extensions: Extensions,
+    crossing: Arc<Crossing>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it holds the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers requests until the queue is closed and empty.
+    fn run(&self) {
+        while let Some(job) = self.next() {
+            if job.crossing.abandoned() {
+                continue;
+            }
+            let mut exchange = Crossed::new(job, self);
+            survive("handler", || self.handler.handle(&mut exchange));
+            exchange.conclude();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue.idle += 1;
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        }
+    }
+}
+
+/// Counts a thread as alive until it is dropped, which is when the thread ends, or was never started.
+struct Alive(Arc<Shared>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.lock().alive -= 1;
+        self.0.ended.notify_all();
+    }
+}
