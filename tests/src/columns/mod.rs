@@ -1,15 +1,16 @@
 //! The front ends that the matrix runs through, and what each cannot do.
 //!
-//! | lacks | HTTP, TCP | HTTPS | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept |
+//! | lacks | HTTP, TCP | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept | axum |
 //! |---|---|---|---|---|---|---|---|
-//! | [`Http1`](Feature::Http1) | | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`Informational`](Feature::Informational) | | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`UnknownLength`](Feature::UnknownLength) | | | | ✗ | ✗ | | |
-//! | [`KeepAlive`](Feature::KeepAlive) | | | | ✗ | ✗ | ✗ | |
-//! | [`Farewell`](Feature::Farewell) | | | | | | | ✗ |
-//! | [`Breaks`](Feature::Breaks) | | | | | ✗ | | |
-//! | [`Reset`](Feature::Reset) | | | ✗ | | ✗ | | |
-//! | [`Addresses`](Feature::Addresses) | | | ✗ | | | | |
+//! | [`Http1`](Feature::Http1) | | | ✗ | ✗ | ✗ | ✗ | |
+//! | [`Strict`](Feature::Strict) | | | ✗ | ✗ | ✗ | ✗ | ✗ |
+//! | [`Informational`](Feature::Informational) | | | ✗ | ✗ | ✗ | ✗ | ✗ |
+//! | [`UnknownLength`](Feature::UnknownLength) | | | ✗ | ✗ | | | |
+//! | [`KeepAlive`](Feature::KeepAlive) | | | ✗ | ✗ | ✗ | | |
+//! | [`Farewell`](Feature::Farewell) | | | | | | ✗ | |
+//! | [`Breaks`](Feature::Breaks) | | | | ✗ | | | |
+//! | [`Reset`](Feature::Reset) | | ✗ | | ✗ | | | ✗ |
+//! | [`Addresses`](Feature::Addresses) | | ✗ | | | | | |
 //!
 //! Why is said with each feature. HTTPS has them all: that a reply breaks off is told twice, by a missing `close_notify` and by a reset.
 
@@ -21,6 +22,7 @@ mod gateway;
 mod https;
 mod scgi;
 mod serving;
+mod tower;
 mod until_close;
 mod uwsgi;
 
@@ -34,11 +36,12 @@ pub const ALL: &[&dyn Column] = &[
     &scgi::SCGI_OVER_UNIX,
     &fastcgi::FASTCGI,
     &fastcgi::FASTCGI_KEPT,
+    &tower::AXUM,
 ];
 
 /// What uwsgi and SCGI lack.
-const GATEWAY_LACKS: &[Feature] = &[Feature::Http1, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive];
+const GATEWAY_LACKS: &[Feature] = &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive];
 
 /// The same on a Unix socket, which has no reset.
 const GATEWAY_LACKS_ON_UNIX: &[Feature] =
-    &[Feature::Http1, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive, Feature::Breaks, Feature::Reset];
+    &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive, Feature::Breaks, Feature::Reset];

@@ -10,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 use http::{Extensions, StatusCode};
 
 use super::Shared;
-use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
+use crate::clock;
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};

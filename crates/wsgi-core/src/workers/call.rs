@@ -1,5 +1,6 @@
 //! The caller's half of one request.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -18,6 +19,9 @@ pub struct Call {
 }
 
 /// A piece of a reply, in the order `Inform* Head Block* (End | Aborted)`; or `Aborted` alone.
+///
+/// A reply that ends by [`End`](Reply::End) has as many bytes in its blocks as its head declares, if it declares a length; none if it answers
+/// `HEAD` or its status allows none.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reply {
@@ -75,10 +79,15 @@ impl Call {
     pub fn hang_up(&mut self) {
         self.crossing.hang_up();
     }
+
+    /// Withdraws the request, as dropping the call does, and says why: that is the error that the handler gets from then on.
+    pub fn withdraw(self, why: std::io::Error) {
+        self.crossing.withdraw(Failure::of(&why));
+    }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.crossing.withdraw();
+        self.crossing.withdraw(Failure::new(ErrorKind::ConnectionAborted, "nobody waits for the reply any more".to_owned()));
     }
 }

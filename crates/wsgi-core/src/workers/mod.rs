@@ -81,6 +81,7 @@ pub struct Builder {
     queue: usize,
     body_timeout: Duration,
     write_timeout: Duration,
+    multiprocess: bool,
 }
 
 /// What a caller wants to be answered.
@@ -115,7 +116,7 @@ impl Workers {
     /// Workers for a handler, to be set up and started.
     pub fn builder(handler: impl Handler + 'static) -> Builder {
         let minute = Duration::from_secs(60);
-        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute }
+        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute, multiprocess: false }
     }
 
     /// Hands a request to the next thread that is free. Never blocks.
@@ -133,12 +134,19 @@ impl Workers {
         if queue.closed {
             return Err(Refused::ShuttingDown);
         }
+        let mut withdrawn = VecDeque::new();
         if queue.jobs.len() >= self.shared.limit + queue.idle {
-            return Err(Refused::Full { waiting: self.shared.limit });
+            // Those that nobody waits for any more, as after a timeout, take no place.
+            (withdrawn, queue.jobs) = std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.crossing.abandoned());
+            if withdrawn.is_empty() {
+                return Err(Refused::Full { waiting: self.shared.limit });
+            }
         }
         queue.jobs.push_back(Job { head, extensions, crossing });
         let wake = queue.idle > 0;
         drop(queue);
+        // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
+        drop(withdrawn);
         if wake {
             self.shared.work.notify_one();
         }
@@ -203,6 +211,12 @@ impl Builder {
         self
     }
 
+    /// Tells handlers that other processes run the same application (`wsgi.multiprocess`); false by default.
+    pub fn multiprocess(mut self, multiprocess: bool) -> Builder {
+        self.multiprocess = multiprocess;
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -214,6 +228,7 @@ impl Builder {
             limit: self.queue,
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
+            multiprocess: self.multiprocess,
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -243,6 +258,7 @@ struct Shared {
     limit: usize,
     body_timeout: Duration,
     write_timeout: Duration,
+    multiprocess: bool,
     queue: Mutex<Queue>,
     /// There is something in the queue, or it is closed.
     work: Condvar,
