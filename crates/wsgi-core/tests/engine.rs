@@ -40,24 +40,6 @@ fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
 }
 
 #[test]
-fn text_for_the_peers_log_is_queued_in_its_place() {
-    let server = Started::new(
-        |server| server,
-        |exchange: &mut dyn Exchange| {
-            assert!(exchange.log(b"early"));
-            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 2));
-            exchange.data(b"ok");
-            exchange.finish();
-            assert!(!exchange.log(b"late"));
-        },
-    );
-    let mut peer = server.connect();
-    peer.send(b"/ 0\n");
-    assert_eq!(peer.line(), "# early");
-    assert_eq!(peer.reply(), "200 ok");
-}
-
-#[test]
 fn what_rust_puts_beside_a_request_goes_with_it() {
     let server = Started::new(
         |server| server,

@@ -159,6 +159,11 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
             let Poll::Ready(reply) = call.poll_reply(task) else { return true };
             let Connection { protocol, outbox, .. } = &mut *self.connection;
             match reply {
+                Reply::Log(text) => {
+                    if !protocol.log(&text, outbox.queue()) {
+                        tracing::error!(target: "wsgi", "{}", String::from_utf8_lossy(&text));
+                    }
+                }
                 Reply::Inform(head) => protocol.inform(&head, outbox.queue()),
                 Reply::Head(head) => self.connection.start(&head),
                 Reply::Block(block) => outbox.put(block),

@@ -135,7 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             BodyLength::Unknown => most > 0,
         };
         let (body, whole) = if ahead { self.read_ahead(&mut head, most).await? } else { (Bytes::new(), false) };
-        Ok(Request { head, body, whole, ..Request::default() })
+        let peer_log = self.protocol.log(b"", self.outbox.queue());
+        Ok(Request { head, body, whole, peer_log, ..Request::default() })
     }
 
     async fn next_head(&mut self, head: &mut RequestHead) -> Result<(), Stop> {
@@ -200,11 +201,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         match timeout(limit, shutdown.unless_begun(self.receive_head())).await {
             Ok(Some(received)) => return received,
             Ok(None) => {}
-            Err(_) => return Err(Stop::Over(CloseReason::Peer)),
+            Err(_) => return Err(self.part(CloseReason::Peer)),
         }
         // A request may be on its way already: it is answered, and told that the connection closes.
         self.protocol.close_after_reply();
-        timeout(IDLE_GRACE, self.receive_head()).await.unwrap_or(Err(Stop::Over(CloseReason::Shutdown)))
+        match timeout(IDLE_GRACE, self.receive_head()).await {
+            Ok(received) => received,
+            Err(_) => Err(self.part(CloseReason::Shutdown)),
+        }
+    }
+
+    /// Closes an idle connection.
+    fn part(&mut self, reason: CloseReason) -> Stop {
+        self.outbox.farewell(&mut *self.protocol);
+        Stop::Over(reason)
     }
 
     async fn receive_head(&mut self) -> Result<(), Stop> {

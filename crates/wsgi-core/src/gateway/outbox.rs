@@ -17,6 +17,8 @@ pub(super) struct Outbox {
     /// What the codec has queued. The first `sent` bytes of it are gone.
     bytes: Vec<u8>,
     sent: usize,
+    /// The codec holds nothing back of what it queued.
+    sealed: bool,
     /// A part of a block that the codec has announced, to be sent behind `bytes` as it is.
     direct: Bytes,
     /// What is left of the block that is being queued.
@@ -31,14 +33,22 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(limit: Duration) -> Outbox {
-        Outbox { bytes: Vec::new(), sent: 0, direct: Bytes::new(), block: Bytes::new(), unflushed: false, limit, overdue: None }
+        let (bytes, direct, block) = (Vec::new(), Bytes::new(), Bytes::new());
+        Outbox { bytes, sent: 0, sealed: true, direct, block, unflushed: false, limit, overdue: None }
     }
 
     /// Where a codec queues. Not while it is [announced](Self::announced) what comes next.
     pub(super) fn queue(&mut self) -> &mut Vec<u8> {
         // What a codec finds here must be unsent as a whole.
         self.bytes.drain(..std::mem::take(&mut self.sent));
+        self.sealed = false;
         &mut self.bytes
+    }
+
+    /// Queues the codec's last word to an idle peer, behind which nothing follows.
+    pub(super) fn farewell(&mut self, protocol: &mut dyn Protocol) {
+        protocol.farewell(self.queue());
+        self.sealed = true;
     }
 
     /// Takes a block of a reply's body, to be queued by [`fill`](Self::fill).
@@ -104,7 +114,14 @@ impl Outbox {
         protocol: &mut dyn Protocol,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.sent < self.bytes.len() || self.announced() {
+        loop {
+            if !self.sealed && !self.announced() {
+                protocol.seal(self.queue());
+                self.sealed = true;
+            }
+            if self.sent == self.bytes.len() && !self.announced() {
+                break;
+            }
             let queued = &self.bytes[self.sent..];
             let stream = Pin::new(&mut *stream);
             let written = if self.direct.is_empty() {
@@ -139,7 +156,7 @@ impl Outbox {
         if written > queued {
             self.direct.advance(written - queued);
             if self.direct.is_empty() {
-                protocol.raw_end(&mut self.bytes);
+                protocol.raw_end(self.queue());
             }
         }
     }

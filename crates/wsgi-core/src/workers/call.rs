@@ -18,7 +18,7 @@ pub struct Call {
     crossing: Arc<Crossing>,
 }
 
-/// A piece of a reply, in the order `Inform* Head Block* (End | Aborted)`; or `Aborted` alone.
+/// A piece of a reply, in the order `Inform* Head Block* (End | Aborted)`; or `Aborted` alone. `Log` may stand anywhere before the end.
 ///
 /// A reply that ends by [`End`](Reply::End) has as many bytes in its blocks as its head declares, if it declares a length; none if it answers
 /// `HEAD` or its status allows none.
@@ -27,6 +27,8 @@ pub struct Call {
 pub enum Reply {
     /// An informational reply, to be left out where the protocol or the peer has none.
     Inform(ResponseHead),
+    /// Text for the log of errors of whoever sent the request; only where the request says that it takes some.
+    Log(Bytes),
     /// The head.
     Head(ResponseHead),
     /// A block of the body; never empty.

@@ -183,6 +183,7 @@ pub(super) struct Crossed<'a> {
     crossing: Arc<Crossing>,
     head: RequestHead,
     extensions: Extensions,
+    peer_log: bool,
     /// What is queued and stays here until it is flushed: what goes before the blocks, the blocks as one, and the end.
     front: Vec<Reply>,
     blocks: BytesMut,
@@ -200,10 +201,10 @@ pub(super) struct Crossed<'a> {
 
 impl<'a> Crossed<'a> {
     pub(super) fn new(job: Job, shared: &'a Shared) -> Crossed<'a> {
-        let Job { head, extensions, crossing } = job;
+        let Job { head, extensions, peer_log, crossing } = job;
         let (front, blocks) = (Vec::new(), BytesMut::new());
         let (started, silent, ended) = (false, false, false);
-        Crossed { shared, crossing, head, extensions, front, blocks, end: None, started, silent, owed: None, ended, lost: None }
+        Crossed { shared, crossing, head, extensions, peer_log, front, blocks, end: None, started, silent, owed: None, ended, lost: None }
     }
 
     /// Makes up for what the handler left out, and hands over what is queued.
@@ -365,6 +366,14 @@ impl Exchange for Crossed<'_> {
             self.ended = true;
             self.end = Some(Reply::Aborted);
         }
+    }
+
+    fn log(&mut self, text: &[u8]) -> bool {
+        let taken = self.peer_log && !self.ended && self.lost.is_none() && !self.crossing.abandoned();
+        if taken && !text.is_empty() {
+            self.front.push(Reply::Log(Bytes::copy_from_slice(text)));
+        }
+        taken
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {

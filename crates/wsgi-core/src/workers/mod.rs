@@ -95,6 +95,8 @@ pub struct Request {
     pub body: Bytes,
     /// `body` is all of it.
     pub whole: bool,
+    /// Whoever sent the request takes text for its log of errors, so that the reply may hold [`Reply::Log`].
+    pub peer_log: bool,
 }
 
 /// Why a request is not taken.
@@ -127,7 +129,7 @@ impl Workers {
     /// # Errors
     /// The queue is full, or the workers are shutting down.
     pub fn call(&self, request: Request) -> Result<Call, Refused> {
-        let Request { head, extensions, body, whole } = request;
+        let Request { head, extensions, body, whole, peer_log } = request;
         let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty));
         let call = Call::new(Arc::clone(&crossing));
         let mut queue = self.shared.lock();
@@ -142,7 +144,7 @@ impl Workers {
                 return Err(Refused::Full { waiting: self.shared.limit });
             }
         }
-        queue.jobs.push_back(Job { head, extensions, crossing });
+        queue.jobs.push_back(Job { head, extensions, peer_log, crossing });
         let wake = queue.idle > 0;
         drop(queue);
         // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
@@ -280,6 +282,7 @@ struct Queue {
 struct Job {
     head: RequestHead,
     extensions: Extensions,
+    peer_log: bool,
     crossing: Arc<Crossing>,
 }
 

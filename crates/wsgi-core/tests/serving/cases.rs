@@ -511,6 +511,42 @@ fn a_peer_that_withdraws_its_request_in_mid_reply_is_noticed() {
 }
 
 #[test]
+fn text_for_the_peers_log_is_queued_in_its_place() {
+    let server = Started::new(
+        |server| server,
+        |exchange: &mut dyn Exchange| {
+            assert!(exchange.log(b"early"));
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 2));
+            exchange.data(b"ok");
+            exchange.finish();
+            assert!(!exchange.log(b"late"));
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n");
+    assert_eq!(peer.line(), "# early");
+    assert_eq!(peer.reply(), "200 ok");
+}
+
+#[test]
+fn what_rust_puts_beside_a_request_goes_with_it() {
+    let server = Started::new(
+        |server| server,
+        |exchange: &mut dyn Exchange| {
+            let found = exchange.extensions().and_then(|extensions| extensions.get::<u32>()).copied();
+            exchange.extensions_mut().unwrap().insert(7u32);
+            let left = exchange.extensions().and_then(|extensions| extensions.get::<u32>()).copied();
+            answer(exchange, format!("{found:?} {left:?}").as_bytes());
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/ 0\n/ 0\n");
+    for _ in 0..2 {
+        assert_eq!(peer.reply(), "200 None Some(7)");
+    }
+}
+
+#[test]
 fn a_peer_that_ends_right_after_its_request_is_answered_and_its_connection_closed() {
     let server = Started::new(|server| server, echo);
     let mut peer = server.connect();

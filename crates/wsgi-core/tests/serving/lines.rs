@@ -131,7 +131,9 @@ impl Protocol for Lines {
     }
 
     fn log(&mut self, text: &[u8], out: &mut Vec<u8>) -> bool {
-        out.extend_from_slice(&[b"# ", text, b"\n"].concat());
+        if !text.is_empty() {
+            out.extend_from_slice(&[b"# ", text, b"\n"].concat());
+        }
         true
     }
 
