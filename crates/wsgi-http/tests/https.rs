@@ -279,6 +279,23 @@ fn a_file_goes_out_encrypted() {
 }
 
 #[test]
+fn a_file_is_not_read_for_a_reply_without_a_body() {
+    let file = tempfile::tempfile().unwrap();
+    let server = Started::new(move |exchange| {
+        exchange.start(&ResponseHead::plain(http::StatusCode::OK, 10));
+        // Whoever read it would find that it is empty.
+        exchange.send_file(&file, 0..10).unwrap();
+        exchange.finish();
+    });
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.until("Content-Length: 10\r\n");
+        client.until("\r\n\r\n");
+    }
+}
+
+#[test]
 fn streamed_blocks_arrive_before_the_next_is_made() {
     let (send, receive) = channel::<()>();
     let receive = std::sync::Mutex::new(receive);

@@ -425,6 +425,9 @@ impl Exchange for Conversation<'_> {
         if !self.started || self.next.is_some() || range.is_empty() {
             return Ok(());
         }
+        if self.connection.protocol.bodiless() {
+            return self.flush();
+        }
         let Range { mut start, end } = range.clone();
         let limit = self.connection.protocol.raw_limit();
         while start < end {

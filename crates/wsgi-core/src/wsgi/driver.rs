@@ -53,6 +53,8 @@ enum Failure {
     Broke(String),
     /// The client cannot be reached.
     Gone,
+    /// A file ended before the part of it that was to be sent; which, and where.
+    FileEnded(String),
     /// Less came than `Content-Length` says.
     Short { declared: u64, sent: u64 },
 }
@@ -96,7 +98,11 @@ impl Call<'_> {
                 return self.session.detached(answer.py(), |lent| {
                     let mut desk = lent.lock();
                     let (exchange, reply) = ready(&mut desk)?;
-                    reply.send_file(exchange, &regular.file, regular.range.clone())?;
+                    reply.send_file(exchange, &regular.file, regular.range.clone()).map_err(|error| match error.kind() {
+                        // Of a file only, which somebody has truncated: a lost client is another kind.
+                        io::ErrorKind::UnexpectedEof => Failure::FileEnded(format!("{}: {error}", regular.name())),
+                        _ => error.into(),
+                    })?;
                     self.end(exchange, reply)
                 });
             }
@@ -270,6 +276,7 @@ impl Call<'_> {
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
             Failure::Gone => what.log_gone(&request),
+            Failure::FileEnded(text) => tracing::warn!(target: "wsgi", request, "file that the application returned was cut short: {text}"),
             // What a read or a write has raised and the application did not handle is not the application's fault.
             Failure::Raised(error) if what.gone.as_deref().is_some_and(|why| is_ours(py, &error, why)) => what.log_gone(&request),
             Failure::Raised(error) if what.body.as_ref().is_some_and(|broken| is_ours(py, &error, &broken.text)) => {

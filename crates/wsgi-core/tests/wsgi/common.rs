@@ -106,6 +106,7 @@ impl App {
             fail_at: None,
             disconnected: false,
             takes_log: false,
+            file_ends: None,
             extensions: http::Extensions::new(),
             threads: (true, false),
             started: false,
@@ -284,6 +285,8 @@ pub(crate) struct Recorder {
     pub(crate) disconnected: bool,
     /// Whether it takes text for the log of whoever sent the request.
     pub(crate) takes_log: bool,
+    /// Where a file ends that is sent, though it was longer a moment ago.
+    pub(crate) file_ends: Option<u64>,
     pub(crate) extensions: http::Extensions,
     /// `multithread` and `multiprocess`.
     pub(crate) threads: (bool, bool),
@@ -403,6 +406,9 @@ impl Exchange for Recorder {
 
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         assert!(self.started && !self.ended, "send_file outside of a reply");
+        if let Some(end) = self.file_ends {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {end}, expected {} bytes", range.end)));
+        }
         let mut block = vec![0; (range.end - range.start) as usize];
         file.read_exact_at(&mut block, range.start)?;
         self.note(format!("send_file {}..{}", range.start, range.end));
