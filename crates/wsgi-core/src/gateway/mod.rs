@@ -25,6 +25,7 @@ mod socket;
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,7 +219,7 @@ impl Gateway {
             }
             sleep(STUCK_AFTER).await;
         };
-        shutdown::first(running.wait(&self.handle), overdue).await;
+        shutdown::first(pin!(running.wait(&self.handle)), pin!(overdue)).await;
         let result = running.abandon();
 
         ending.0.shutdown();
