@@ -500,6 +500,15 @@ fn a_handshake_that_fails_is_told_in_words() {
     );
     assert!(h2.client_reads().is_err(), "the client hears of it");
 
+    // The hello of a client that speaks TLS 1.1 and nothing newer.
+    let mut old = Pair::of(&tls, site.client(TLS12));
+    let mut hello = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x02".to_vec();
+    hello.extend([7; 32]);
+    hello.extend(b"\x00\x00\x02\xc0\x0a\x01\x00");
+    let text = old.gets(&hello).unwrap_err().to_string();
+    assert!(text.starts_with("TLS handshake failed: nothing in common with the client ("), "{text}");
+    assert!(text.ends_with("), expected TLS 1.2 or 1.3 with ECDHE"), "{text}");
+
     let other = Site::new();
     for versions in [TLS12, TLS13] {
         let mut distrustful = Pair::of(&tls, other.client(versions));

@@ -1,23 +1,17 @@
 //! The front ends that the matrix runs through, and what each cannot do.
 //!
-//! | lacks | HTTP, TCP | HTTPS | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept |
-//! |---|---|---|---|---|---|---|---|
-//! | [`Http1`](Feature::Http1) | | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`Informational`](Feature::Informational) | | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`UnknownLength`](Feature::UnknownLength) | | | | ✗ | ✗ | | |
-//! | [`KeepAlive`](Feature::KeepAlive) | | | | ✗ | ✗ | ✗ | |
-//! | [`Farewell`](Feature::Farewell) | | | | | | | ✗ |
-//! | [`Breaks`](Feature::Breaks) | | | | | ✗ | | |
-//! | [`Reset`](Feature::Reset) | | | ✗ | | ✗ | | |
-//! | [`Addresses`](Feature::Addresses) | | | ✗ | | | | |
+//! | column | driven by | lacks |
+//! |---|---|---|
+//! | `engine-http-tcp`, `engine-https` | `wsgi_core::server` | nothing |
+//! | `engine-http-unix` | `wsgi_core::server` | `Reset`, `Addresses` |
+//! | `engine-uwsgi-tcp` | `wsgi_core::server` | `Http1`, `Strict`, `Informational`, `UnknownLength`, `KeepAlive` |
+//! | `engine-uwsgi-unix`, `engine-scgi-unix` | `wsgi_core::server` | the same, `Breaks`, `Reset` |
+//! | `engine-fastcgi-tcp` | `wsgi_core::server` | `Http1`, `Strict`, `Informational`, `KeepAlive` |
+//! | `engine-fastcgi-kept-unix` | `wsgi_core::server` | `Http1`, `Strict`, `Informational`, `Farewell` |
+//! | `tokio-http`, `tokio-https`, `tokio-uwsgi`, `tokio-scgi`, `tokio-fastcgi-kept` | `wsgi_core::gateway` | what the same codec lacks above |
+//! | `tower-axum` | axum, by hyper | `Strict`, `Informational`, `Reset` |
 //!
-//! Why is said with each feature. HTTPS has them all: that a reply breaks off is told twice, by a missing `close_notify` and by a reset. What is
-//! on tokio, HTTP, HTTPS and uwsgi over TCP, SCGI and FastCGI (kept) over a Unix socket, lacks nothing besides.
-//!
-//! | driven by | columns |
-//! |---|---|
-//! | `wsgi_core::server` | `engine-http-tcp`, `engine-http-unix`, `engine-https`, `engine-uwsgi-tcp`, `engine-uwsgi-unix`, `engine-scgi-unix`, `engine-fastcgi-tcp`, `engine-fastcgi-kept-unix` |
-//! | `wsgi_core::gateway` | `tokio-http`, `tokio-https`, `tokio-uwsgi`, `tokio-scgi`, `tokio-fastcgi-kept` |
+//! Why is said with each feature. HTTPS has them all: that a reply breaks off is told twice, by a missing `close_notify` and by a reset.
 
 use crate::column::{Column, Feature};
 
@@ -27,6 +21,7 @@ mod http;
 mod https;
 mod scgi;
 mod serving;
+mod tower;
 mod until_close;
 mod uwsgi;
 
@@ -45,11 +40,12 @@ pub const ALL: &[&dyn Column] = &[
     &uwsgi::UWSGI_ON_TOKIO,
     &scgi::SCGI_ON_TOKIO,
     &fastcgi::FASTCGI_KEPT_ON_TOKIO,
+    &tower::AXUM,
 ];
 
 /// What uwsgi and SCGI lack.
-const GATEWAY_LACKS: &[Feature] = &[Feature::Http1, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive];
+const GATEWAY_LACKS: &[Feature] = &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive];
 
 /// The same on a Unix socket, which has no reset.
 const GATEWAY_LACKS_ON_UNIX: &[Feature] =
-    &[Feature::Http1, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive, Feature::Breaks, Feature::Reset];
+    &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive, Feature::Breaks, Feature::Reset];

@@ -19,6 +19,9 @@ pub struct Call {
 }
 
 /// A piece of a reply, in the order `Inform* Head Block* (End | Aborted)`; or `Aborted` alone. `Log` may stand anywhere before the end.
+///
+/// A reply that ends by [`End`](Reply::End) has as many bytes in its blocks as its head declares, if it declares a length; none if it answers
+/// `HEAD` or its status allows none.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reply {

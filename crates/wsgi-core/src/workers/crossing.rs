@@ -14,7 +14,7 @@ use http::{Extensions, StatusCode};
 use super::{Job, Reply, Shared};
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
-use crate::wire::{RequestHead, ResponseHead};
+use crate::wire::{Known, RequestHead, ResponseHead};
 
 /// What the two halves share. The lock is held for moments only.
 pub(super) struct Crossing {
@@ -126,6 +126,10 @@ impl Crossing {
     /// The first reason counts.
     pub(super) fn withdraw(&self, why: Failure) {
         let mut state = self.lock();
+        if !state.input.is_empty() {
+            // What is thrown away below must not look like the body's end.
+            state.input_end = None;
+        }
         state.gone.get_or_insert(why);
         // Nobody will take it, and the handler may run for long yet.
         let unused = (std::mem::take(&mut state.reply), std::mem::take(&mut state.input), state.task.take());
@@ -185,6 +189,10 @@ pub(super) struct Crossed<'a> {
     blocks: BytesMut,
     end: Option<Reply>,
     started: bool,
+    /// The reply has no body, whatever the handler gives: it is one to `HEAD`, or its status says so.
+    silent: bool,
+    /// How much of a declared length is still to come.
+    owed: Option<u64>,
     /// The end is queued, or handed over.
     ended: bool,
     /// Why the reply cannot be taken any more.
@@ -195,7 +203,8 @@ impl<'a> Crossed<'a> {
     pub(super) fn new(job: Job, shared: &'a Shared) -> Crossed<'a> {
         let Job { head, extensions, peer_log, crossing } = job;
         let (front, blocks) = (Vec::new(), BytesMut::new());
-        Crossed { shared, crossing, head, extensions, peer_log, front, blocks, end: None, started: false, ended: false, lost: None }
+        let (started, silent, ended) = (false, false, false);
+        Crossed { shared, crossing, head, extensions, peer_log, front, blocks, end: None, started, silent, owed: None, ended, lost: None }
     }
 
     /// Makes up for what the handler left out, and hands over what is queued.
@@ -322,6 +331,8 @@ impl Exchange for Crossed<'_> {
     fn start(&mut self, head: &ResponseHead) {
         if !self.started && !self.ended {
             self.started = true;
+            self.silent = head.bodiless() || self.head.get(Known::RequestMethod) == Some(b"HEAD");
+            self.owed = head.content_length().filter(|_| !self.silent);
             self.front.push(Reply::Head(head.clone()));
         }
     }
@@ -331,15 +342,22 @@ impl Exchange for Crossed<'_> {
     }
 
     fn data(&mut self, block: &[u8]) {
-        if self.started && !self.ended && self.lost.is_none() {
-            self.blocks.extend_from_slice(block);
+        if !self.started || self.ended || self.silent || self.lost.is_some() {
+            return;
         }
+        let mut admitted = block;
+        if let Some(owed) = &mut self.owed {
+            admitted = &block[..usize::try_from(*owed).map_or(block.len(), |owed| owed.min(block.len()))];
+            *owed -= admitted.len() as u64;
+        }
+        self.blocks.extend_from_slice(admitted);
     }
 
     fn finish(&mut self) {
         if self.started && !self.ended {
             self.ended = true;
-            self.end = Some(Reply::End);
+            // Less than was declared is not whole, whatever the handler says.
+            self.end = Some(if self.owed.is_some_and(|owed| owed > 0) { Reply::Aborted } else { Reply::End });
         }
     }
 

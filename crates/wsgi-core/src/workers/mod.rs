@@ -136,12 +136,19 @@ impl Workers {
         if queue.closed {
             return Err(Refused::ShuttingDown);
         }
+        let mut withdrawn = VecDeque::new();
         if queue.jobs.len() >= self.shared.limit + queue.idle {
-            return Err(Refused::Full { waiting: self.shared.limit });
+            // Those that nobody waits for any more, as after a timeout, take no place.
+            (withdrawn, queue.jobs) = std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.crossing.abandoned());
+            if withdrawn.is_empty() {
+                return Err(Refused::Full { waiting: self.shared.limit });
+            }
         }
         queue.jobs.push_back(Job { head, extensions, peer_log, crossing });
         let wake = queue.idle > 0;
         drop(queue);
+        // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
+        drop(withdrawn);
         if wake {
             self.shared.work.notify_one();
         }

@@ -101,6 +101,37 @@ fn streamed_blocks_arrive_before_the_next_is_made() {
 }
 
 #[test]
+fn what_a_codec_holds_back_goes_out_with_a_flush_and_with_the_end_and_an_idle_peer_hears_a_farewell() {
+    let (send, receive) = channel();
+    let receive = Mutex::new(receive);
+    let timeouts = Timeouts { idle: Duration::from_millis(500), ..Timeouts::default() };
+    let server = Started::new(
+        |server| server.timeouts(timeouts),
+        move |exchange: &mut dyn Exchange| {
+            let mut head = ResponseHead::of(http::StatusCode::OK);
+            head.set_content_length(6 + 3 * 20_000);
+            exchange.start(&head);
+            exchange.data(b"one");
+            exchange.flush().unwrap();
+            wait_for(&receive.lock().unwrap());
+            exchange.data(b"two");
+            exchange.data(&[b'x'; 3 * 20_000]);
+            exchange.finish();
+        },
+    );
+    let mut peer = server.connect();
+    for _ in 0..2 {
+        peer.send(b"/held 0\n");
+        assert_eq!(peer.line(), "200 60006");
+        assert_eq!(peer.take(3), b"one");
+        send.send(()).unwrap();
+        assert_eq!(peer.take(3), b"two");
+        assert_eq!(peer.take(60_000), [b'x'; 60_000]);
+    }
+    assert_eq!(peer.rest(), b"farewell");
+}
+
+#[test]
 fn deadlines_end_connections_that_take_too_long() {
     let short = Duration::from_millis(80);
     let timeouts = Timeouts { head: short, idle: short, body: short, write: short, ..Timeouts::default() };

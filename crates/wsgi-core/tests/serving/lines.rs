@@ -29,6 +29,9 @@ struct Lines {
     fields: bool,
     /// Replies end with a mark.
     marked: bool,
+    /// Nothing goes out before `seal`, and an idle peer is owed a word.
+    holds: bool,
+    held: Vec<u8>,
     /// The peer wants no reply any more.
     withdrawn: bool,
 }
@@ -60,11 +63,12 @@ impl Protocol for Lines {
         self.in_request = true;
         self.ended = self.left == 0;
         self.close |= path == "/close";
-        self.no_raw = path == "/copied";
+        self.no_raw = path == "/copied" || path == "/held";
         self.pieces = path == "/pieces";
         self.dated = path == "/dated";
         self.fields = path == "/fields";
         self.marked = path == "/marked";
+        self.holds = path == "/held";
         self.withdrawn = false;
         head.clear();
         head.set(Known::PathInfo, path.as_bytes());
@@ -91,7 +95,9 @@ impl Protocol for Lines {
     }
 
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>) {
-        if self.pieces {
+        if self.holds {
+            self.held.extend_from_slice(block);
+        } else if self.pieces {
             for piece in block.chunks(MOST_IN_A_PIECE) {
                 assert!(self.raw(piece.len() as u64, out));
                 out.extend_from_slice(piece);
@@ -117,6 +123,16 @@ impl Protocol for Lines {
     fn raw_end(&mut self, out: &mut Vec<u8>) {
         if self.pieces {
             out.push(b'>');
+        }
+    }
+
+    fn seal(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.held);
+    }
+
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        if self.holds {
+            out.extend_from_slice(b"farewell");
         }
     }
 
