@@ -70,6 +70,8 @@ python.stop(std::time::Duration::from_secs(5));
 mod exchange;
 mod mount;
 pub mod server;
+#[cfg(all(feature = "testing", feature = "python"))]
+pub mod testing;
 pub mod wire;
 #[cfg(feature = "python")]
 pub mod wsgi;

@@ -2,6 +2,7 @@
 //!
 //! `print(..., file=environ["wsgi.errors"])` writes the text and the line's end apart; joined here, lines of several threads do not mix.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +39,10 @@ impl Errors {
 
     /// Writes text of our own, whole lines, after whatever is unfinished.
     pub(super) fn report(&self, py: Python<'_>, text: &str) {
+        #[cfg(feature = "testing")]
+        if super::watch::report(text) {
+            return;
+        }
         self.end_line(py);
         self.hand_over(py, text);
     }
@@ -90,14 +95,7 @@ impl Errors {
         let Ok(text) = text.cast::<PyString>() else {
             return Err(PyTypeError::new_err(format!("wsgi.errors.write() argument must be str, got {}", kind(text))));
         };
-        // Clause 32: lone surrogates are the only characters that cannot be written; they are shown and never raise.
-        match text.to_str() {
-            Ok(text) => self.add(py, text),
-            Err(_) => {
-                let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?.extract::<Vec<u8>>()?;
-                self.add(py, &String::from_utf8_lossy(&bytes));
-            }
-        }
+        self.add(py, &readable(text)?);
         text.len()
     }
 
@@ -113,6 +111,17 @@ impl Errors {
         let line = self.take();
         if !line.is_empty() {
             self.hand_over(py, &line);
+        }
+    }
+}
+
+/// What can be written of any text. Clause 32: lone surrogates are the only characters that cannot; they are shown and never raise.
+pub(super) fn readable<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    match text.to_str() {
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(_) => {
+            let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?.extract::<Vec<u8>>()?;
+            Ok(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
         }
     }
 }
