@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_cookie_goes_to_its_host_and_with_a_domain_below_it() {
-        let mut jar = jar(&["own=1; Path=/", "all=2; Domain=.Example.org; Path=/", "other=3; Domain=example.com", "part=4; Domain=ample.org"]);
+        let mut jar =
+            jar(&["own=1; Path=/", "all=2; Domain=.Example.org; Path=/", "other=3; Domain=example.com", "part=4; Domain=ample.org"]);
         let mut sent = |host| jar.send(false, host, "/").unwrap_or_default();
         assert_eq!(sent("shop.example.org"), "own=1; all=2");
         assert_eq!(sent("EXAMPLE.org"), "all=2");

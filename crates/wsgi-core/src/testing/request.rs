@@ -360,9 +360,7 @@ impl<'c> Request<'c> {
             Body::Whole(body) if body.is_empty() => Input::default(),
             Body::Whole(body) => Input { pieces: [body.clone()].into(), then: Then::End },
             // An empty piece would be taken for the end.
-            Body::Chunked(pieces) => {
-                Input { pieces: pieces.iter().filter(|piece| !piece.is_empty()).cloned().collect(), then: Then::End }
-            }
+            Body::Chunked(pieces) => Input { pieces: pieces.iter().filter(|piece| !piece.is_empty()).cloned().collect(), then: Then::End },
             Body::Breaks { sent, .. } => {
                 Input { pieces: [sent.clone()].into_iter().filter(|piece| !piece.is_empty()).collect(), then: Then::Breaks }
             }

@@ -132,9 +132,8 @@ impl Response {
 
     /// The replies that came before this one: 103 Early Hints.
     pub fn informational(&self) -> Vec<Informational> {
-        let informational = |head: &ResponseHead| {
-            Some(Informational { status: StatusCode::from_u16(head.code()).ok()?, headers: fields(head) })
-        };
+        let informational =
+            |head: &ResponseHead| Some(Informational { status: StatusCode::from_u16(head.code()).ok()?, headers: fields(head) });
         self.reply.informational.iter().filter_map(informational).collect()
     }
 

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
 
 use super::exception;
 use super::record::Record;
+use super::streams::Input;
 use crate::testing::breach::Rule;
 use crate::wsgi::file_wrapper::FileWrapper;
 use crate::wsgi::text::kind;
@@ -42,7 +43,8 @@ pub(super) fn wrap<'py>(answer: Bound<'py, PyAny>, record: &Arc<Record>) -> PyRe
         record.breach(Rule::ITERABLE, format!("the application must return an iterable of bytes, got {}", kind(&answer)));
         return Ok(answer);
     }
-    let blocks = Blocks { record: Arc::clone(record), inner: answer.unbind(), iterator: PyOnceLock::new() };
+    let echo = answer.cast_exact::<Input>().is_ok();
+    let blocks = Blocks { record: Arc::clone(record), inner: answer.unbind(), iterator: PyOnceLock::new(), echo };
     Ok(Bound::new(py, blocks)?.into_any())
 }
 
@@ -57,6 +59,8 @@ struct Blocks {
     record: Arc<Record>,
     inner: Py<PyAny>,
     iterator: PyOnceLock<Py<PyIterator>>,
+    /// It is `wsgi.input`: what is done to it here is not the application's doing.
+    echo: bool,
 }
 
 #[pymethods]
@@ -83,7 +87,9 @@ impl Blocks {
             }
             None => {
                 self.record.exhausted(self.inner.bind(py).len().ok());
-                self.after_the_end(iterator.bind(py).clone());
+                if !self.echo {
+                    self.after_the_end(iterator.bind(py).clone());
+                }
                 Ok(None)
             }
         }
@@ -95,6 +101,9 @@ impl Blocks {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.echo {
+            return Ok(());
+        }
         let Some(close) = self.inner.bind(py).getattr_opt(intern!(py, "close"))? else { return Ok(()) };
         self.record.closed();
         if !close.is_callable() {

@@ -70,7 +70,8 @@ pub(super) enum Step {
 /// What `start_response` was told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Started {
-    pub(super) code: u16,
+    /// The status, if it is one without a body.
+    pub(super) bodiless: Option<u16>,
     pub(super) declared: Option<u64>,
     pub(super) typed: bool,
 }
@@ -278,12 +279,11 @@ impl State {
             }
             return;
         };
-        let bodiless = matches!(reply.code, 204 | 304);
-        if bodiless && self.total > 0 {
-            let text = format!("a {} reply has no body, got {} bytes", reply.code, self.total);
+        if let Some(code) = reply.bodiless.filter(|_| self.total > 0) {
+            let text = format!("a {code} reply has no body, got {} bytes", self.total);
             self.seen.breaches.push(Rule::NO_CONTENT.broken(text));
         }
-        if for_head || bodiless {
+        if for_head || reply.bodiless.is_some() {
             return;
         }
         let total = if self.file { received } else { self.total };

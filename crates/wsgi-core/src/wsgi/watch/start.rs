@@ -50,7 +50,8 @@ impl StartResponse {
     }
 }
 
-/// Looks at everything that `start_response` is given. What is wrong is said by the record, all of it; `None` if anything is.
+/// Looks at everything that `start_response` is given, and has the record say all that is wrong with it. Gives what counts if the server
+/// takes it nevertheless.
 fn check(
     record: &Record,
     args: &Bound<'_, PyTuple>,
@@ -65,7 +66,7 @@ fn check(
         record.breach(Rule::CALL_SHAPE, format!("start_response() takes two or three arguments, got {}", args.len()));
         return None;
     };
-    let mut check = Check { record, good: true, head: ResponseHead::default(), typed: false };
+    let mut check = Check { record, head: ResponseHead::default(), typed: false };
     if let Some(exc_info) = exc_info {
         if !exc_info.cast::<PyTuple>().is_ok_and(|triple| triple.len() == 3) {
             check.breach(Rule::EXC_INFO, format!("exc_info must be what sys.exc_info() gives, got {}", show(exc_info)));
@@ -73,27 +74,22 @@ fn check(
     }
     check.status(&status);
     check.headers(&headers);
-    let Check { good, head, typed, .. } = check;
-    good.then(|| {
-        let bodiless = matches!(head.code(), 204 | 304);
-        if bodiless && typed {
-            record.breach(Rule::CONTENT_TYPE, format!("a {} reply has no body, got a Content-Type", head.code()));
-        }
-        Started { code: head.code(), declared: head.content_length(), typed }
-    })
+    let Check { head, typed, .. } = check;
+    if head.bodiless() && typed {
+        record.breach(Rule::CONTENT_TYPE, format!("a {} reply has no body, got a Content-Type", head.code()));
+    }
+    Some(Started { bodiless: head.bodiless().then(|| head.code()), declared: head.content_length(), typed })
 }
 
 struct Check<'a> {
     record: &'a Record,
-    good: bool,
     /// Where what is good goes: building one is the validation.
     head: ResponseHead,
     typed: bool,
 }
 
 impl Check<'_> {
-    fn breach(&mut self, rule: Rule, text: String) {
-        self.good = false;
+    fn breach(&self, rule: Rule, text: String) {
         self.record.breach(rule, text);
     }
 
@@ -129,19 +125,20 @@ impl Check<'_> {
         } else if name.ends_with(b"-") || name.ends_with(b"_") {
             self.breach(Rule::HEADER_NAME, format!("headers[{position}] {} name must not end in punctuation", show(item)));
         } else if name.eq_ignore_ascii_case(b"Status") {
-            let text = format!("headers[{position}] {} name must not be Status, by which CGI sends what the first argument says", show(item));
+            let text =
+                format!("headers[{position}] {} name must not be Status, by which CGI sends what the first argument says", show(item));
             self.breach(Rule::HEADER_NAME, text);
         }
     }
 
     /// The bytes that a text stands for.
-    fn text<'a>(&mut self, value: &'a Bound<'_, PyAny>, place: impl Fn() -> String) -> Option<&'a [u8]> {
+    fn text<'a>(&self, value: &'a Bound<'_, PyAny>, place: impl Fn() -> String) -> Option<&'a [u8]> {
         let Ok(text) = value.cast::<PyString>() else {
             self.breach(Rule::NATIVE_STR, format!("{} must be str, got {}", place(), kind(value)));
             return None;
         };
         if value.cast_exact::<PyString>().is_err() {
-            self.record.breach(Rule::STR_SUBCLASS, format!("{} should be exactly str, got its subclass {}", place(), kind(value)));
+            self.breach(Rule::STR_SUBCLASS, format!("{} should be exactly str, got its subclass {}", place(), kind(value)));
         }
         let bytes = to_latin1(text);
         if bytes.is_none() {

@@ -28,7 +28,7 @@ pub(super) fn wrap(environ: &Bound<'_, PyDict>, record: &Arc<Record>) -> PyResul
 
 /// `wsgi.input`. It has the methods of the one that it stands for, and no others.
 #[pyclass(frozen, module = "wsgi.testing", name = "Input")]
-struct Input {
+pub(super) struct Input {
     record: Arc<Record>,
     inner: Py<PyAny>,
     /// Its iteration has come to its end.
