@@ -1,15 +1,15 @@
 //! The front ends that the matrix runs through, and what each cannot do.
 //!
-//! | lacks | HTTP, TCP | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept |
-//! |---|---|---|---|---|---|---|
-//! | [`Http1`](Feature::Http1) | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`Informational`](Feature::Informational) | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`UnknownLength`](Feature::UnknownLength) | | | ✗ | ✗ | | |
-//! | [`KeepAlive`](Feature::KeepAlive) | | | ✗ | ✗ | ✗ | |
-//! | [`Farewell`](Feature::Farewell) | | | | | | ✗ |
-//! | [`Breaks`](Feature::Breaks) | | | | ✗ | | |
-//! | [`Reset`](Feature::Reset) | | ✗ | | ✗ | | |
-//! | [`Addresses`](Feature::Addresses) | | ✗ | | | | |
+//! | lacks | HTTP, TCP | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept | test client |
+//! |---|---|---|---|---|---|---|---|
+//! | [`Http1`](Feature::Http1) | | | ✗ | ✗ | ✗ | ✗ | ✗ |
+//! | [`Informational`](Feature::Informational) | | | ✗ | ✗ | ✗ | ✗ | |
+//! | [`UnknownLength`](Feature::UnknownLength) | | | ✗ | ✗ | | | |
+//! | [`KeepAlive`](Feature::KeepAlive) | | | ✗ | ✗ | ✗ | | ✗ |
+//! | [`Farewell`](Feature::Farewell) | | | | | | ✗ | ✗ |
+//! | [`Breaks`](Feature::Breaks) | | | | ✗ | | | |
+//! | [`Reset`](Feature::Reset) | | ✗ | | ✗ | | | |
+//! | [`Addresses`](Feature::Addresses) | | ✗ | | | | | |
 //!
 //! Why is said with each feature.
 
@@ -20,6 +20,7 @@ mod fastcgi;
 mod gateway;
 mod scgi;
 mod serving;
+mod testing;
 mod until_close;
 mod uwsgi;
 
@@ -32,6 +33,7 @@ pub const ALL: &[&dyn Column] = &[
     &scgi::SCGI_OVER_UNIX,
     &fastcgi::FASTCGI,
     &fastcgi::FASTCGI_KEPT,
+    &testing::TESTING_CLIENT,
 ];
 
 /// What uwsgi and SCGI lack.

@@ -45,8 +45,8 @@ pub(super) enum Then<'a> {
     End,
     /// The client goes away.
     Breaks,
-    /// More, from here.
-    Source(Source<'a>),
+    /// More, from here; at most this many bytes, where that is declared.
+    Source(Source<'a>, Option<u64>),
 }
 
 /// An exchange without a peer.
@@ -195,7 +195,15 @@ impl Exchange for Memory<'_> {
             (Some(piece), _) if piece.len() > max => piece.split_to(max),
             (Some(_), _) => pieces.pop_front().unwrap_or_default(),
             (None, Then::End) => Bytes::new(),
-            (None, Then::Source(source)) => source(max)?,
+            (None, Then::Source(_, Some(0))) => Bytes::new(),
+            (None, Then::Source(source, left)) => {
+                let mut piece = source(max)?;
+                if let Some(left) = left {
+                    piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= piece.len() as u64;
+                }
+                piece
+            }
             (None, Then::Breaks) => {
                 let text = format!("the client went away after {} bytes of the request's body", self.reply.read);
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
@@ -206,7 +214,7 @@ impl Exchange for Memory<'_> {
     }
 
     fn read_ready(&mut self, max: usize) -> Option<io::Result<Bytes>> {
-        let waits = self.input.pieces.is_empty() && matches!(self.input.then, Then::Source(_));
+        let waits = self.input.pieces.is_empty() && matches!(self.input.then, Then::Source(..));
         (!waits).then(|| self.read(max))
     }
 

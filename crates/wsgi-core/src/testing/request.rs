@@ -147,7 +147,7 @@ impl<'c> Request<'c> {
     }
 
     /// A body that is made while it is read: `source` is called with a number of bytes, gives at most that many, and none at the end. It may
-    /// block, and may fail. It may declare its length; without one it is as [`chunked`](Self::chunked).
+    /// block, and may fail. It may declare its length, and is not asked for more then; without one it is as [`chunked`](Self::chunked).
     pub fn body_from(mut self, length: Option<u64>, source: impl FnMut(usize) -> io::Result<Bytes> + Send + 'c) -> Request<'c> {
         self.body = Body::From { source: Box::new(source), length };
         self
@@ -164,7 +164,7 @@ impl<'c> Request<'c> {
         self
     }
 
-    /// Comes from a client of HTTP/1.0, which has no 103 Early Hints.
+    /// Comes from a client of HTTP/1.0, which has no 103 Early Hints, and sends no `Host` unless it is set.
     pub fn http10(mut self) -> Request<'c> {
         self.http10 = true;
         self
@@ -294,7 +294,7 @@ impl<'c> Request<'c> {
                 panic!("{} {}: {error}", self.method, self.target);
             }
         }
-        if head.get(Known::HttpHost).is_none() {
+        if head.get(Known::HttpHost).is_none() && !self.http10 {
             head.set(Known::HttpHost, HOST.as_bytes());
         }
         if let Some(cookies) = self.client.jar().send(self.secure, self.host_name(), self.path()) {
@@ -365,7 +365,7 @@ impl<'c> Request<'c> {
                 Input { pieces: [sent.clone()].into_iter().filter(|piece| !piece.is_empty()).collect(), then: Then::Breaks }
             }
             Body::From { .. } => match std::mem::replace(&mut self.body, Body::Gone) {
-                Body::From { source, .. } => Input { pieces: Default::default(), then: Then::Source(source) },
+                Body::From { source, length } => Input { pieces: Default::default(), then: Then::Source(source, length) },
                 _ => Input::default(),
             },
         }

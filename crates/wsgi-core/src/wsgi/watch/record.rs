@@ -47,6 +47,7 @@ struct State {
     raised_again: bool,
     /// That nothing was started is said already.
     unstarted_told: bool,
+    too_long_told: bool,
     /// The server's own file wrapper was returned, whose bytes nobody here sees.
     file: bool,
 }
@@ -157,6 +158,11 @@ impl Record {
         let mut state = self.state();
         state.total += length as u64;
         state.sent |= length > 0;
+        // The server raises here, so that there may be no end to judge at.
+        if !self.for_head {
+            let total = state.total;
+            state.too_long(total);
+        }
     }
 
     // ---- the call, and the iteration
@@ -267,6 +273,15 @@ impl State {
         }
     }
 
+    /// Says once that more than `Content-Length` came.
+    fn too_long(&mut self, total: u64) {
+        let Some(Started { declared: Some(declared), bodiless: None, .. }) = self.reply else { return };
+        if total > declared && !std::mem::replace(&mut self.too_long_told, true) {
+            let text = format!("Content-Length is {declared}, but the application gave {total} bytes");
+            self.seen.breaches.push(Rule::TOO_LONG.broken(text));
+        }
+    }
+
     /// What can be said only at the end.
     fn judge(&mut self, for_head: bool, received: u64) {
         let Some(reply) = self.reply else {
@@ -291,11 +306,9 @@ impl State {
             let text = format!("the reply has a body of {total} bytes and no Content-Type");
             self.seen.breaches.push(Rule::CONTENT_TYPE.broken(text));
         }
+        self.too_long(total);
         let Some(declared) = reply.declared else { return };
-        if total > declared {
-            let text = format!("Content-Length is {declared}, but the application gave {total} bytes");
-            self.seen.breaches.push(Rule::TOO_LONG.broken(text));
-        } else if total < declared && (self.file || self.step == Step::Exhausted) {
+        if total < declared && (self.file || self.step == Step::Exhausted) {
             let text = format!("Content-Length is {declared}, but the application gave {total} bytes");
             self.seen.breaches.push(Rule::TOO_SHORT.broken(text));
         }
