@@ -15,12 +15,14 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
-# In memory, and one for all threads: each connection would else have a database of its own.
+# In memory, and one for all threads: with `:memory:` each connection has a database of its own, and with `cache=shared` the tests get in each
+# other's way, as there SQLite fails at once where it would wait. (SQLite 3.36.)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": "file:harness?mode=memory&cache=shared",
-        "OPTIONS": {"uri": True, "timeout": 20},
+        "NAME": "file:/harness?vfs=memdb",
+        "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
+        "CONN_MAX_AGE": None,
     }
 }
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [Path(__file__).parent / "templates"]}]

@@ -66,7 +66,6 @@ fn a_form_without_its_token_is_refused() {
 fn a_thread_keeps_its_connection_to_the_database_between_calls() {
     let Some(client) = visitor() else { return };
     let first = client.get("/connection/").send().text().into_owned();
-    // Without `CONN_MAX_AGE` Django ends a connection with its request. One in memory it keeps.
     assert_eq!(client.get("/connection/").send().text(), first);
     let other = std::thread::spawn(|| visitor().expect("the site is there").get("/connection/").send().text().into_owned());
     assert_ne!(other.join().unwrap(), first, "each thread has its own");
