@@ -10,6 +10,7 @@
 //! - [`server`] is the engine that all protocols share. It knows no Python.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
 //!
@@ -36,7 +37,8 @@ python.stop(std::time::Duration::from_secs(5));
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
-//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split |
+//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
+//! | `json` | no | JSON for `testing::Client`, by serde; it brings `testing` with it |
 //!
 //! # Linking
 //! With the feature `python`, which is on by default, a program needs libpython: of Python 3.10 or later, built as a shared library. Which one

@@ -49,7 +49,7 @@ pub struct Exception {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// How many blocks the server had taken by then, empty ones too. None, where it sent a `wsgi.file_wrapper` as a file.
+    /// How many blocks the server had taken by then, empty ones too; 0 where it sent a `wsgi.file_wrapper` as a file.
     pub blocks: usize,
     /// Whether the iterable had come to its end. If not, the server needed no more (all of `Content-Length` was there), the client had left, or
     /// something was wrong.
