@@ -36,7 +36,8 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Panics, in [`Request::send`], if the application breaks PEP 3333, with a list of all breaches. The default.
+    /// Panics, in [`Request::send`], if the application breaks PEP 3333, with a list of all breaches. The default. That an application raises
+    /// is no breach: the response is a 500, and has the [exception](super::Response::exception).
     pub fn strict(mut self) -> Client<'a> {
         self.strict = true;
         self
@@ -145,7 +146,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Runs `setup` on a thread that lives as long as the process, waits for it, and gives what it gives.
 ///
 /// For [`Interpreter::start`](crate::wsgi::InterpreterBuilder::start) in tests: the thread that calls it becomes Python's main thread, which
-/// should not end, and the thread of a test does.
+/// should not end, and the thread of a test does. Not to be called while attached: `setup` would wait for the interpreter, and the caller for
+/// `setup`.
 ///
 /// # Panics
 /// With what `setup` panics with; if no thread can be started.

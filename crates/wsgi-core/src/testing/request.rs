@@ -205,8 +205,8 @@ impl<'c> Request<'c> {
         self
     }
 
-    /// Follows redirects to the same host, as a browser does (RFC 9110, 15.4). What came before the last response is in
-    /// [`Response::redirects`].
+    /// Follows redirects to the same host and the same [mount](Self::mounted_at), as a browser does (RFC 9110, 15.4). What came before the last
+    /// response is in [`Response::redirects`].
     ///
     /// # Panics
     /// In [`send`](Self::send), if there is no end to them.
@@ -401,6 +401,9 @@ impl<'c> Request<'c> {
     fn redirected(&mut self, response: &Response) -> Option<Request<'c>> {
         let becomes_get = redirect::becomes_get(response.status().as_u16(), &self.method)?;
         let place = redirect::follow(response.header("Location")?, self.secure, self.host(), &self.target)?;
+        if !below(&place.target, &self.prefix) {
+            return None;
+        }
         let mut next = Request::new(self.client, if becomes_get { "GET" } else { &self.method }, &place.target);
         next.secure = place.secure;
         next.fields = std::mem::take(&mut self.fields);
@@ -420,6 +423,11 @@ impl<'c> Request<'c> {
         (next.http10, next.remote, next.leave_after, next.follow) = (self.http10, self.remote, self.leave_after, true);
         Some(next)
     }
+}
+
+/// Whether a target is that of an application which is mounted at this prefix.
+fn below(target: &str, prefix: &str) -> bool {
+    target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
 }
 
 /// Panics if there is a breach that matters.

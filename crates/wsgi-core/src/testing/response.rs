@@ -185,7 +185,10 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Response");
-        out.field("request", &self.request).field("status", &self.status).field("headers", &self.headers()).field("body", &self.text());
+        out.field("request", &self.request)
+            .field("status", &self.status)
+            .field("headers", &self.headers())
+            .field("body", &shown(&self.text()));
         if self.aborted() {
             out.field("aborted", &true);
         }
@@ -202,6 +205,14 @@ impl fmt::Debug for Response {
     }
 }
 
+/// As much of a body as a message bears.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
+
 fn fields(head: &ResponseHead) -> Vec<(String, String)> {
     head.fields().map(|(name, value)| (latin1(name).into_owned(), latin1(value).into_owned())).collect()
 }
@@ -213,3 +224,5 @@ fn latin1(bytes: &[u8]) -> Cow<'_, str> {
         _ => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
     }
 }
+
+const SHOWN_CHARACTERS: usize = 2000;

@@ -227,3 +227,44 @@ fn a_handler_without_python_is_asked_like_any_other() {
     // One that returns without an answer has failed, as behind a server.
     assert_eq!(client.get("/nothing").send().status(), 500);
 }
+
+#[test]
+fn text_of_other_threads_is_the_calls_while_it_lasts_and_the_applications_later() {
+    let (application, elsewhere) = app_with_errors(
+        "
+import threading
+kept = []
+def application(environ, start_response):
+    errors = environ['wsgi.errors']
+    for text in kept:
+        text.write('later\\n')
+    kept[:] = [errors]
+    thread = threading.Thread(target=lambda: errors.write('meanwhile'))
+    thread.start()
+    thread.join()
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return []
+",
+    );
+    let client = Client::new(&application);
+    assert_eq!(client.get("/").send().errors(), "meanwhile");
+    assert_eq!(*elsewhere.lock().unwrap(), "");
+    assert_eq!(client.get("/").send().errors(), "meanwhile");
+    assert_eq!(*elsewhere.lock().unwrap(), "later\n");
+}
+
+#[test]
+fn a_panic_of_a_handler_is_the_tests_and_the_client_goes_on() {
+    struct Panics;
+    impl wsgi_core::Handler for Panics {
+        fn handle(&self, exchange: &mut dyn wsgi_core::Exchange) {
+            let path = exchange.head().get(wsgi_core::wire::Known::PathInfo);
+            assert_ne!(path, Some(&b"/panic"[..]), "on purpose");
+            exchange.refuse(http::StatusCode::OK, "fine\n");
+        }
+    }
+    let client = Client::new(Panics);
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| client.get("/panic").send()));
+    assert!(panic.is_err());
+    assert_eq!(client.get("/").send().text(), "fine\n");
+}

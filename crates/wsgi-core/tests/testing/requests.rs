@@ -224,6 +224,10 @@ fn redirects_are_followed_if_asked_for() {
     // Another host's answer is not this application's.
     let response = client.get("/a?301:http://example.org/").follow_redirects().send();
     assert_eq!((response.status().as_u16(), response.redirects().len()), (301, 0));
+    // Nor is what lies outside of where it is mounted.
+    let inside = client.get("/shop/a?302:/shop?").mounted_at("/shop").follow_redirects().send();
+    assert_eq!((inside.status().as_u16(), inside.request()), (200, "GET /shop?"));
+    assert_eq!(client.get("/shop/a?302:/shopping").mounted_at("/shop").follow_redirects().send().status(), 302);
     // What was streamed cannot be sent again.
     let response = client.post("/a?308:/b").body_from(Some(0), |_| Ok(Default::default())).follow_redirects().send();
     assert_eq!(response.status(), 308);
