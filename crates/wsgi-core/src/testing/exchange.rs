@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use crate::Exchange;
 use crate::exchange::copy_file;
@@ -52,6 +52,7 @@ pub(super) enum Then<'a> {
 /// An exchange without a peer.
 pub(super) struct Memory<'a> {
     pub(super) head: RequestHead,
+    pub(super) extensions: Extensions,
     pub(super) input: Input<'a>,
     pub(super) multithread: bool,
     pub(super) for_head: bool,
@@ -158,6 +159,14 @@ impl Exchange for Memory<'_> {
 
     fn head_mut(&mut self) -> &mut RequestHead {
         &mut self.head
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(&self.extensions)
+    }
+
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        Some(&mut self.extensions)
     }
 
     fn inform(&mut self, head: &ResponseHead) {

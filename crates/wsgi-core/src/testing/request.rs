@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Extensions;
 
 use super::client::Client;
 use super::encode::{Multipart, form};
@@ -27,6 +28,7 @@ pub struct Request<'c> {
     target: String,
     fields: Vec<(String, Vec<u8>)>,
     variables: Vec<(Vec<u8>, Vec<u8>)>,
+    extensions: Extensions,
     body: Body<'c>,
     /// What the body is, unless a field says it.
     content_type: Option<String>,
@@ -63,6 +65,7 @@ impl<'c> Request<'c> {
             target: target.to_owned(),
             fields: Vec::new(),
             variables: Vec::new(),
+            extensions: Extensions::new(),
             body: Body::None,
             content_type: None,
             secure: false,
@@ -182,6 +185,13 @@ impl<'c> Request<'c> {
         self
     }
 
+    /// Puts a typed value beside the request, as a handler in front may: for [`Exchange::extensions`](crate::Exchange::extensions) and
+    /// [`Application::per_request`](crate::Application::per_request). One value of each type.
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Request<'c> {
+        self.extensions.insert(value);
+        self
+    }
+
     /// Finds the application mounted at a prefix such as `/shop`, which moves from `PATH_INFO` to `SCRIPT_NAME`. The target has it in front, as
     /// the URL does.
     ///
@@ -250,6 +260,7 @@ impl<'c> Request<'c> {
         let for_head = self.method == "HEAD";
         let mut memory = Memory {
             head,
+            extensions: self.extensions.clone(),
             input: self.input(),
             multithread: client.multithread,
             for_head,
@@ -418,6 +429,7 @@ impl<'c> Request<'c> {
             next.content_type = self.content_type.take();
         }
         next.variables = std::mem::take(&mut self.variables);
+        next.extensions = std::mem::take(&mut self.extensions);
         next.observer = self.observer.take();
         next.prefix = std::mem::take(&mut self.prefix);
         (next.http10, next.remote, next.leave_after, next.follow) = (self.http10, self.remote, self.leave_after, true);

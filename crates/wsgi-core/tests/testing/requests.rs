@@ -1,5 +1,7 @@
 //! What an application sees of a request.
 
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
 use wsgi_core::Mount;
 use wsgi_core::testing::{Client, Multipart};
 use wsgi_core::wsgi::UnsizedBody;
@@ -242,4 +244,21 @@ def application(environ, start_response):
     return []
 ");
     Client::new(application).get("/").follow_redirects().send();
+}
+
+#[test]
+fn a_value_beside_the_request_reaches_the_hook_of_the_application() {
+    #[derive(Clone)]
+    struct Login(&'static str);
+    let application = shows("environ['myapp.user']").per_request(|_, exchange, environ| {
+        match exchange.extensions().and_then(|extensions| extensions.get::<Login>()) {
+            Some(Login(name)) => environ.set_item("myapp.user", name),
+            None => Err(PyValueError::new_err("nobody is logged in")),
+        }
+    });
+    let client = Client::new(application);
+    assert_eq!(client.get("/").extension(Login("ada")).send().text(), "'ada'");
+    let response = client.get("/").send();
+    assert_eq!(response.status(), 500);
+    assert!(response.errors().contains("ValueError: nobody is logged in"), "{response:?}");
 }
