@@ -77,7 +77,7 @@ pub mod workers;
 #[cfg(feature = "python")]
 pub mod wsgi;
 
-pub use exchange::{Exchange, Handler};
+pub use exchange::{Exchange, Handler, Part};
 pub use mount::Mount;
 #[cfg(feature = "python")]
 pub use wsgi::{Application, Interpreter};
