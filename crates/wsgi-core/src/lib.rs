@@ -9,7 +9,7 @@
 //! - [`wire`] is pure: a request as CGI variables, a reply that is safe to send, and the seam for codecs.
 //! - [`server`] is the engine that all protocols share. It knows no Python.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, and so can yours.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
 //!
@@ -69,6 +69,7 @@ python.stop(std::time::Duration::from_secs(5));
 
 mod exchange;
 mod failure;
+pub mod files;
 mod mount;
 mod panics;
 pub mod server;
