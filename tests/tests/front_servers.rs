@@ -11,6 +11,7 @@ use wsgi_tests::front::django::Project;
 use wsgi_tests::front::example::Example;
 use wsgi_tests::front::site::{Setup, Site, can_start, on_site};
 use wsgi_tests::front::table::{self, Pair, Protocol};
+use wsgi_tests::front::upstream::App;
 use wsgi_tests::front::{example, installed, upstream};
 use wsgi_tests::process::{Process, serve_program};
 
@@ -83,6 +84,28 @@ fn who(site: &Site) -> String {
     let seen = site.ask(Request::get("/environ"));
     assert_eq!(seen.code(), 200, "{}\n{}", seen.text(), site.said());
     lines(&seen.text())["pid"].to_owned()
+}
+
+#[test]
+fn nginx_writes_what_the_application_logs_to_its_own_log() {
+    if !can_start(&table::NGINX_FASTCGI) {
+        return;
+    }
+    let mut app = App::fixture();
+    app.options.push("--fastcgi-stderr".into());
+    let site = Setup::of(&table::NGINX_FASTCGI).app(app).start();
+    assert_eq!(site.ask(Request::get("/fails-before")).code(), 500);
+    let seen = std::fs::read_to_string(site.folder().join("error.log")).expect("a log");
+    for part in [
+        "[error]",
+        "FastCGI sent in stderr: \"exception in application: GET /fails-before\n",
+        "RuntimeError: fails before it starts a response\"",
+        "request: \"GET /fails-before ",
+    ] {
+        assert!(seen.contains(part), "{part:?} is not in {seen}");
+    }
+    let said = site.upstreams[0].said();
+    assert!(!said.contains("RuntimeError"), "{said}");
 }
 
 #[test]

@@ -67,9 +67,13 @@ python.stop(std::time::Duration::from_secs(5));
 
 #![deny(unsafe_code)]
 
+mod clock;
 mod exchange;
 mod failure;
 pub mod files;
+#[cfg(feature = "tokio")]
+pub mod gateway;
+mod listening;
 mod mount;
 mod panics;
 pub mod server;

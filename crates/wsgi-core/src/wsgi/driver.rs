@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors::Errors;
+use super::exception::traceback;
 use super::file_wrapper::FileWrapper;
 use super::input::Broken;
 use super::kit::Kit;
@@ -25,7 +26,7 @@ use crate::wire::{Known, RequestHead};
 
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
 pub(super) fn serve(py: Python<'_>, application: &Bound<'_, PyAny>, kit: &Kit, environ: Bound<'_, PyDict>) {
-    let call = Call { session: kit.objects.session.get(), errors: kit.errors.get() };
+    let call = Call { session: kit.objects.session.get(), errors: kit.objects.errors.get() };
     match application.call1((environ, &kit.objects.start_response)) {
         Ok(answer) => {
             if let Err(failure) = call.send(&answer) {
@@ -96,7 +97,7 @@ impl Call<'_> {
                     let mut desk = lent.lock();
                     let (exchange, reply) = ready(&mut desk)?;
                     reply.send_file(exchange, &regular.file, regular.range.clone())?;
-                    complete(exchange, reply)
+                    self.end(exchange, reply)
                 });
             }
         }
@@ -115,7 +116,7 @@ impl Call<'_> {
             if !block.is_empty() {
                 reply.send(exchange, block)?;
             }
-            complete(exchange, reply)?;
+            self.end(exchange, reply)?;
             Ok(reply.excess - before)
         };
         let excess = if block.len() < LARGE_BYTES {
@@ -184,6 +185,7 @@ impl Call<'_> {
             reply.send(exchange, block)?;
             let excess = reply.excess - before;
             let then = if reply.satisfied() {
+                self.errors.end_line_before_the_end(exchange);
                 reply.finish(exchange);
                 Then::Enough
             } else {
@@ -221,7 +223,7 @@ impl Call<'_> {
         self.session.with(py, |desk| {
             let (Some(exchange), State { reply, .. }) = desk.parts() else { return Err(Failure::Gone) };
             if matches!(reply.phase(), Phase::Ready | Phase::Sent) && reply.satisfied() {
-                return complete(exchange, reply).map(|()| Then::Enough);
+                return self.end(exchange, reply).map(|()| Then::Enough);
             }
             Ok(Then::More)
         })
@@ -238,8 +240,22 @@ impl Call<'_> {
     fn complete(&self, py: Python<'_>) -> Result<(), Failure> {
         self.session.with(py, |desk| {
             let (exchange, reply) = ready(desk)?;
-            complete(exchange, reply)
+            self.end(exchange, reply)
         })
+    }
+
+    /// The body is at its end: queues what is missing, if it may be.
+    #[inline]
+    fn end(&self, exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failure> {
+        // Clause 58: the headers at the latest now. No block came, so that the length is known; unless there were some and nobody looked.
+        reply.derive_length(0);
+        reply.start(exchange);
+        if let Some(owed @ 1..) = reply.owed() {
+            return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
+        }
+        self.errors.end_line_before_the_end(exchange);
+        reply.finish(exchange);
+        Ok(())
     }
 
     /// Says what went wrong, to the log and to the client as far as it can still be told.
@@ -249,6 +265,8 @@ impl Call<'_> {
             What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().cloned() }
         });
         let request = self.request(py);
+        // Before the reply's end, behind which its sender takes no more text.
+        self.errors.end_line(py);
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
             Failure::Gone => what.log_gone(&request),
@@ -316,18 +334,6 @@ fn ready<'a>(desk: &'a mut Guard<'_, State>) -> Result<(&'a mut dyn Exchange, &'
     }
 }
 
-/// The body is at its end: queues what is missing, if it may be.
-fn complete(exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failure> {
-    // Clause 58: the headers at the latest now. No block came, so that the length is known; unless there were some and nobody looked.
-    reply.derive_length(0);
-    reply.start(exchange);
-    if let Some(owed @ 1..) = reply.owed() {
-        return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
-    }
-    reply.finish(exchange);
-    Ok(())
-}
-
 /// Clause 11: exactly `bytes`.
 fn block<'a>(position: usize, item: &'a Bound<'_, PyAny>) -> Result<&'a [u8], Failure> {
     match item.cast_exact::<PyBytes>() {
@@ -358,7 +364,7 @@ fn is_ours(py: Python<'_>, error: &PyErr, why: &str) -> bool {
 }
 
 /// Method and target, safe to be written to a log.
-fn describe(head: &RequestHead) -> String {
+pub(super) fn describe(head: &RequestHead) -> String {
     let text = |name| String::from_utf8_lossy(head.get(name).unwrap_or_default());
     let (script, path) = (text(Known::ScriptName), text(Known::PathInfo));
     let target = match text(Known::RequestUri) {
@@ -369,15 +375,6 @@ fn describe(head: &RequestHead) -> String {
     line.push(' ');
     line.extend(target.escape_debug().take(DESCRIBED_CHARACTERS));
     line
-}
-
-/// What Python would print.
-fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let lines = py.import("traceback")?.call_method1("format_exception", (error.get_type(py), error.value(py), error.traceback(py)))?;
-        Ok(intern!(py, "").call_method1("join", (lines,))?.cast_into::<pyo3::types::PyString>()?.to_string_lossy().into_owned())
-    };
-    format().unwrap_or_else(|_| format!("{error}\n"))
 }
 
 /// How much of a list is queued before it is sent.

@@ -105,6 +105,8 @@ impl App {
             flushes: 0,
             fail_at: None,
             disconnected: false,
+            takes_log: false,
+            extensions: http::Extensions::new(),
             threads: (true, false),
             started: false,
             ended: false,
@@ -280,6 +282,9 @@ pub(crate) struct Recorder {
     flushes: usize,
     fail_at: Option<usize>,
     pub(crate) disconnected: bool,
+    /// Whether it takes text for the log of whoever sent the request.
+    pub(crate) takes_log: bool,
+    pub(crate) extensions: http::Extensions,
     /// `multithread` and `multiprocess`.
     pub(crate) threads: (bool, bool),
     started: bool,
@@ -326,6 +331,10 @@ impl Exchange for Recorder {
         &mut self.head
     }
 
+    fn extensions(&self) -> Option<&http::Extensions> {
+        Some(&self.extensions)
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         assert!(!self.started, "inform after start");
         let fields = String::from_utf8_lossy(head.lines()).replace("\r\n", ";");
@@ -363,6 +372,14 @@ impl Exchange for Recorder {
         assert!(self.started && !self.ended, "abort outside of a reply");
         self.ended = true;
         self.note("abort".to_owned());
+    }
+
+    fn log(&mut self, text: &[u8]) -> bool {
+        let takes = self.takes_log && !self.ended;
+        if takes && !text.is_empty() {
+            self.note(format!("log {}", String::from_utf8_lossy(text)));
+        }
+        takes
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {

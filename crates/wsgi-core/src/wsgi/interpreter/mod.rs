@@ -26,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 use pyo3::prelude::*;
 
 use super::Application;
+use super::exception;
 use super::import::{self, ImportError};
 pub use home::Home;
 use home::{Environment, Linked};
@@ -392,7 +393,7 @@ fn did_you_mean(meant: Option<&Path>) -> String {
 }
 
 fn unusable(py: Python<'_>, error: &PyErr) -> StartError {
-    StartError::Unusable { reason: import::summary(py, error) }
+    StartError::Unusable { reason: exception::summary(py, error) }
 }
 
 fn about(py: Python<'_>) -> PyResult<About> {
