@@ -135,10 +135,11 @@ fn a_rest_whose_request_is_withdrawn_is_left_out() {
     let mut peer = server.connect();
     peer.send(b"/pieces 0\n");
     assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+    assert_eq!(peer.body("/pieces", 50_000).len(), 50_000);
     peer.send(b"!/close 0\n");
     let mut all = Vec::new();
     peer.stream.read_to_end(&mut all).unwrap();
-    assert!(all.ends_with(b">200 4\nnext") && all.len() < 64 << 20, "{} bytes", all.len());
+    assert!(all.ends_with(b"200 4\nnext") && all.len() < 64 << 20, "{} bytes", all.len());
 }
 
 /// Each interruption used to count as half a second: a profiler's signals made every deadline pass at once.
