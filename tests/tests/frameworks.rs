@@ -162,7 +162,7 @@ fn django_static_files_are_served_from_where_they_were_collected() {
     for link in &links {
         let seen = site.browser.get(&format!("/{link}"));
         let file = collected.parent().unwrap().join(link);
-        assert_eq!((seen.code(), seen.end.clone()), (200, End::Clean), "{link}");
+        assert_eq!((seen.code(), seen.end), (200, End::Clean), "{link}");
         assert!(seen.body() == std::fs::read(file).unwrap(), "{link} differs");
         // Which Django's own view does not send.
         let tag = seen.field("etag").unwrap_or_else(|| panic!("{link} comes from Django: {:?}", seen.head));

@@ -101,7 +101,7 @@ fn a_file_is_sent_with_all_that_a_client_wants_to_know() {
     let site = site(&folders, |files| files);
     let mut browser = site.browser();
     let seen = browser.get("/static/css/base.css?v=1");
-    assert_eq!((seen.code(), seen.text().as_str(), seen.end.clone()), (200, "body { color: red }\n", End::Clean));
+    assert_eq!((seen.code(), seen.text().as_str(), seen.end), (200, "body { color: red }\n", End::Clean));
     for (name, value) in [
         ("content-type", Some("text/css; charset=utf-8")),
         ("content-length", Some("20")),

@@ -16,7 +16,7 @@ use crate::wire::{RequestHead, ResponseHead};
 /// **Queueing is split from flushing.** `inform`, `start`, `data`, `finish` and `abort` queue: they never block, so they may be called with
 /// the interpreter attached. `read`, `flush` and `send_file` may block the calling thread: this is where backpressure lives.
 ///
-/// **Order.** `inform* start data* finish`, with `read` anywhere before `finish`. What is queued goes out at the latest when the handler
+/// **Order.** `inform* start data* finish`, or `finish_with` in its place, with `read` anywhere before. What is queued goes out at the latest when the handler
 /// returns. A handler that returns without `finish` has failed: if nothing was started the peer gets a 500, otherwise the reply is aborted so
 /// that it cannot be taken for whole.
 pub trait Exchange: Send {
@@ -102,7 +102,8 @@ pub trait Exchange: Send {
     /// Over a socket of the engine it never blocks: what the peer does not take at once is sent when it does, by whichever thread is free then,
     /// so that a slow reader of a large file holds none. Exchanges that have nobody to leave it to send it here, and block like `send_file`.
     ///
-    /// A file that ends before its range does, or that cannot be read, ends in an aborted reply, and in a line of the log.
+    /// A file that ends before its range does, or that cannot be read, ends in an aborted reply, and in a line of the log. A wrapper around another
+    /// exchange hands this on, or its callers wait.
     fn finish_with(&mut self, parts: Vec<Part>) {
         for part in parts {
             let sent = match part {
