@@ -16,14 +16,12 @@
 //! use wsgi_core::files::StaticFiles;
 //! # struct Site; impl wsgi_core::Handler for Site { fn handle(&self, _: &mut dyn wsgi_core::Exchange) {} }
 //! # let folder = std::env::temp_dir();
-//! # fn main() -> Result<(), wsgi_core::files::FolderError> {
 //! let handler = StaticFiles::new()
 //!     .map("/static", &folder)?
 //!     .index("index.html")
 //!     .fresh_for(|file| (file.content_type == "font/woff2").then_some(std::time::Duration::from_secs(86_400)))
 //!     .otherwise(Site);
-//! # Ok(())
-//! # }
+//! # Ok::<(), wsgi_core::files::FolderError>(())
 //! ```
 //!
 //! It goes into a [`Mount`](crate::Mount) as well: `Mount::new().at("/static", StaticFiles::new().check("/srv/static")?)`.
