@@ -1,20 +1,24 @@
 //! Static files as clients meet them: `StaticFiles` under the engine, over HTTP.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
 use tempfile::TempDir;
 use wsgi_core::files::StaticFiles;
 use wsgi_core::server::{Handle, Listener, Server};
 use wsgi_core::wire::{Address, Known, ResponseHead};
 use wsgi_core::{Exchange, Handler, Mount};
+use wsgi_fastcgi::{FastCgi, client};
 use wsgi_http::Http1;
 use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, End, Request, Seen};
+use wsgi_uwsgi_proto::{Scgi, Uwsgi};
 
 /// The application behind the files.
 struct Application;
@@ -497,6 +501,78 @@ fn slow_readers_of_large_files_hold_no_thread() {
     // A download that is broken off harms nobody.
     drop(slow);
     assert_eq!(site.browser().get("/page").text(), "application /page");
+}
+
+/// The protocols of web servers: a reply to the connection's end, and records of 64 KiB.
+#[test]
+fn a_large_file_goes_through_every_protocol_and_holds_no_thread() {
+    let content: Vec<u8> = (0..24_000_000u32).map(|n| (n / 13) as u8).collect();
+    let folders = Folders::new().with("files/large", &content).with("files/small", "small");
+    let handler = StaticFiles::new().map("/static", folders.path("files")).unwrap().otherwise(Application);
+    let bind = || Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let (uwsgi, fastcgi, scgi) = (bind(), bind(), bind());
+    let [to_uwsgi, to_fastcgi, to_scgi] = [&uwsgi, &fastcgi, &scgi].map(|listener| match listener.local_address() {
+        Address::Tcp(address) => *address,
+        other => panic!("bound to {other:?}"),
+    });
+    let server = Server::new(handler).threads(2).listen(uwsgi, Uwsgi::new()).listen(fastcgi, FastCgi::new()).listen(scgi, Scgi::new());
+    let running = server.start().unwrap();
+
+    let variables =
+        |path: &'static str| [("REQUEST_METHOD", "GET"), ("REQUEST_URI", path), ("PATH_INFO", path), ("HTTP_RANGE", "bytes=1-")];
+    let ask = |address: SocketAddr, path: &'static str| {
+        let mut packet = Vec::new();
+        let request = client::Request::new(1);
+        if address == to_uwsgi {
+            wsgi_uwsgi_proto::client::encode(0, variables(path), &mut packet).unwrap();
+        } else if address == to_fastcgi {
+            request.begin(variables(path), &mut packet).unwrap();
+            request.end_body(&mut packet);
+        } else {
+            let fields = [("CONTENT_LENGTH", "0"), ("SCGI", "1")].into_iter().chain(variables(path));
+            let text: String = fields.map(|(name, value)| format!("{name}\0{value}\0")).collect();
+            packet = format!("{}:{text},", text.len()).into_bytes();
+        }
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(&packet).unwrap();
+        stream
+    };
+    let body = |address: SocketAddr, mut stream: TcpStream| {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        if address != to_fastcgi {
+            let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+            assert!(bytes.starts_with(b"HTTP/1.1 206 ") || bytes.starts_with(b"Status: 206 "), "{:?}", &bytes[..end]);
+            return bytes.split_off(end + 4);
+        }
+        let (mut reply, mut head) = (client::Reply::to(client::Request::new(1), b"GET"), ResponseHead::default());
+        let (mut input, mut body) = (BytesMut::from(&bytes[..]), Vec::new());
+        loop {
+            match reply.poll(&mut input, &mut head).unwrap() {
+                client::Event::Head => assert_eq!(head.code(), 206),
+                client::Event::Body(piece) => body.extend_from_slice(&piece),
+                client::Event::End(end) => {
+                    assert!(end.is_complete());
+                    return body;
+                }
+                other => panic!("{other:?} after {} bytes", body.len()),
+            }
+        }
+    };
+    let addresses = [to_uwsgi, to_fastcgi, to_scgi];
+    let slow: Vec<_> = addresses.iter().cycle().take(9).map(|address| (*address, ask(*address, "/static/large"))).collect();
+    for (_, stream) in &slow {
+        // Its reply has begun, so its file is being sent.
+        stream.peek(&mut [0]).unwrap();
+    }
+    for address in addresses {
+        assert_eq!(body(address, ask(address, "/static/small")), b"mall");
+    }
+    for (address, stream) in slow {
+        assert!(body(address, stream) == content[1..], "{address} of {addresses:?}");
+    }
+    running.handle().hurry();
 }
 
 /// The second in which all files of these tests were modified, as a number, a date and a part of a tag for 20 bytes.
