@@ -419,6 +419,9 @@ impl Exchange for Conversation<'_> {
         if !self.started || self.end.is_some() || range.is_empty() {
             return Ok(());
         }
+        if self.connection.protocol.bodiless() {
+            return self.flush();
+        }
         let Range { mut start, end } = range.clone();
         let limit = self.connection.protocol.raw_limit();
         while start < end {
@@ -442,6 +445,9 @@ impl Exchange for Conversation<'_> {
 
     fn finish_with(&mut self, parts: Vec<Part>) {
         if self.started && self.end.is_none() {
+            if self.connection.protocol.bodiless() {
+                return self.finish();
+            }
             self.discard_body();
             self.end = Some(Ending::Rest(parts));
         }
