@@ -568,3 +568,41 @@ fn extensions_and_what_is_said_of_the_peer_reach_the_handler() {
     open.send(()).unwrap();
     assert_eq!(rest(&mut call), (vec![Bytes::from_static(b"Some(7)")], true));
 }
+
+#[test]
+fn text_for_the_peers_log_crosses_where_the_caller_takes_it() {
+    let workers = workers(|exchange| {
+        let taken = exchange.log(b"");
+        assert_eq!(exchange.log(b"early"), taken);
+        start(exchange);
+        exchange.data(b"block");
+        assert_eq!(exchange.log(b"late"), taken);
+        exchange.finish();
+        assert!(!exchange.log(b"too late"));
+    });
+    let mut without = workers.call(get()).unwrap();
+    assert_eq!(status(&mut without), 200);
+    assert_eq!(without.take_rest(), Some(Bytes::from_static(b"block")));
+    let mut call = workers.call(Request { peer_log: true, ..get() }).unwrap();
+    assert!(matches!(next(&mut call), Reply::Log(text) if text == "early"));
+    assert_eq!(status(&mut call), 200);
+    assert!(matches!(next(&mut call), Reply::Log(text) if text == "late"));
+    assert_eq!(rest(&mut call), (vec![Bytes::from_static(b"block")], true));
+}
+
+#[test]
+fn a_handler_learns_why_its_request_was_withdrawn() {
+    let (told, outcome) = channel();
+    let told = Mutex::new(told);
+    let workers = workers(move |exchange| {
+        for _ in 0..2 {
+            told.lock().unwrap().send(exchange.read(1).unwrap_err().to_string()).unwrap();
+        }
+    });
+    let mut call = workers.call(request(BodyLength::Unknown)).unwrap();
+    assert!(wanted(&mut call));
+    call.withdraw(io::Error::other("as the test wants"));
+    for _ in 0..2 {
+        assert_eq!(outcome.recv_timeout(Duration::from_secs(10)).unwrap(), "as the test wants");
+    }
+}

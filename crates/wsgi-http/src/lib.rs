@@ -83,6 +83,8 @@
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `tower` | no | `tower::WsgiService`: an application as a route of axum, or of any program made of `tower` services |
+//! | `hyper` | no | `hyper::Hyper`: HTTP/1.1 and HTTP/2 by hyper, as a front end of `wsgi_core::gateway` |
+//! | `hyper-tls` | no | the same under TLS, with ALPN |
 //! | `tls` | no | the module `tls`: HTTPS by `rustls`, for the same engine |
 #![forbid(unsafe_code)]
 
@@ -93,6 +95,8 @@ mod ends;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -500,6 +500,15 @@ fn a_handshake_that_fails_is_told_in_words() {
     );
     assert!(h2.client_reads().is_err(), "the client hears of it");
 
+    // The hello of a client that speaks TLS 1.1 and nothing newer.
+    let mut old = Pair::of(&tls, site.client(TLS12));
+    let mut hello = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x02".to_vec();
+    hello.extend([7; 32]);
+    hello.extend(b"\x00\x00\x02\xc0\x0a\x01\x00");
+    let text = old.gets(&hello).unwrap_err().to_string();
+    assert!(text.starts_with("TLS handshake failed: nothing in common with the client ("), "{text}");
+    assert!(text.ends_with("), expected TLS 1.2 or 1.3 with ECDHE"), "{text}");
+
     let other = Site::new();
     for versions in [TLS12, TLS13] {
         let mut distrustful = Pair::of(&tls, other.client(versions));
@@ -541,17 +550,20 @@ fn a_session_is_resumed_also_after_the_certificate_has_changed() {
     }
 }
 
+/// Whether a client that trusts only what the site's files hold now goes on with the handshake.
+fn shows_the_certificate_of(site: &Site, tls: &Tls) -> bool {
+    let mut pair = Pair::of(tls, site.client(TLS13));
+    let hello = pair.client_sends();
+    assert_eq!(pair.gets(&hello), Ok(Event::NeedInput));
+    pair.client_reads().is_ok()
+}
+
 #[test]
 fn certificates_are_reloaded_for_new_connections_and_a_bad_one_changes_nothing() {
     let mut site = Site::new();
     let certificates = site.certificates();
     let tls = Tls::new(Http1::new(), &certificates);
-    let trusts = |site: &Site| {
-        let mut pair = Pair::of(&tls, site.client(TLS13));
-        let hello = pair.client_sends();
-        assert_eq!(pair.gets(&hello), Ok(Event::NeedInput));
-        pair.client_reads().is_ok()
-    };
+    let trusts = |site: &Site| shows_the_certificate_of(site, &tls);
     let mut before = Pair::of(&tls, site.client(TLS13));
     before.shake_hands();
     assert!(trusts(&site));
@@ -572,12 +584,7 @@ fn files_that_change_are_noticed_at_the_next_handshake() {
     let mut site = Site::new();
     let certificates = site.certificates().watch(std::time::Duration::ZERO);
     let tls = Tls::new(Http1::new(), &certificates);
-    let trusts = |site: &Site| {
-        let mut pair = Pair::of(&tls, site.client(TLS13));
-        let hello = pair.client_sends();
-        assert_eq!(pair.gets(&hello), Ok(Event::NeedInput));
-        pair.client_reads().is_ok()
-    };
+    let trusts = |site: &Site| shows_the_certificate_of(site, &tls);
     assert!(trusts(&site));
     site.renew();
     assert!(trusts(&site));

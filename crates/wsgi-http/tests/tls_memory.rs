@@ -78,9 +78,11 @@ fn receive(client: &mut ClientConnection, out: &mut Vec<u8>) -> usize {
     plain
 }
 
+/// As much as a browser sends with its cookies.
 fn request(codec: &mut dyn Protocol, client: &mut ClientConnection) {
     let (mut input, mut head, mut out) = (BytesMut::new(), RequestHead::default(), Vec::new());
-    client.writer().write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nCookie: a={}\r\n\r\n", "x".repeat(3000));
+    client.writer().write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     client.write_tls(&mut bytes).unwrap();
     input.extend_from_slice(&bytes);

@@ -1,4 +1,4 @@
-//! HTTPS by `wsgi_http::tls`, over a TCP loopback socket.
+//! HTTPS by `wsgi_http::tls`, over a TCP loopback socket, and on tokio.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,20 +7,28 @@ use wsgi_core::wire::Address;
 use wsgi_http::Http1;
 use wsgi_http::tls::{Certificates, Tls};
 
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use crate::certificate::Certificate;
 use crate::client::Wire;
 use crate::column::{Column, Conversation, Front, Served};
 
 /// Behind a TCP socket.
-pub(super) const HTTPS: Engine = Engine;
+pub(super) const HTTPS: TlsListener = TlsListener { way: Way::Engine };
 
-/// The blocking engine with HTTP/1 under TLS.
-pub(super) struct Engine;
+/// The same on tokio.
+pub(super) const HTTPS_ON_TOKIO: TlsListener = TlsListener { way: Way::Tokio };
 
-impl Column for Engine {
+/// A listener that speaks HTTP/1 under TLS.
+pub(super) struct TlsListener {
+    way: Way,
+}
+
+impl Column for TlsListener {
     fn name(&self) -> &'static str {
-        "engine-https"
+        match self.way {
+            Way::Engine => "engine-https",
+            Way::Tokio => "tokio-https",
+        }
     }
 
     fn scheme(&self) -> &'static str {
@@ -30,7 +38,10 @@ impl Column for Engine {
     fn serve(&self, served: Served) -> Box<dyn Front> {
         let http = Http1::new().limits(served.http.limits.clone()).underscores(served.http.underscores);
         let (certificates, client) = both_ends();
-        Box::new(Https { serving: Serving::start(served, Transport::Tcp, Tls::new(http, certificates)), client: Arc::clone(client) })
+        Box::new(Https {
+            serving: Serving::start(served, self.way, Transport::Tcp, Tls::new(http, certificates)),
+            client: Arc::clone(client),
+        })
     }
 }
 

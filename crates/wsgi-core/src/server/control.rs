@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::clock::{self, NEVER};
 use super::connection::{Connection, State};
 use super::{IDLE_GRACE, Shared};
+use crate::clock::{self, NEVER};
 use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.

@@ -8,11 +8,11 @@ use bytes::{Bytes, BytesMut};
 use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::clock::{self, NEVER, deadline};
 use super::connection::{Ahead, Connection, State};
 use super::conversation::{Conversation, Scratch};
 use super::socket::Received;
 use super::{Accepted, Key, Shared};
+use crate::clock::{self, NEVER, deadline};
 use crate::panics::survive;
 use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
 

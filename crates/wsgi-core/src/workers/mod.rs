@@ -82,6 +82,7 @@ pub struct Builder {
     queue: usize,
     body_timeout: Duration,
     write_timeout: Duration,
+    multiprocess: bool,
 }
 
 /// What a caller wants to be answered.
@@ -95,6 +96,8 @@ pub struct Request {
     pub body: Bytes,
     /// `body` is all of it.
     pub whole: bool,
+    /// Whoever sent the request takes text for its log of errors, so that the reply may hold [`Reply::Log`].
+    pub peer_log: bool,
 }
 
 /// Why a request is not taken.
@@ -116,7 +119,7 @@ impl Workers {
     /// Workers for a handler, to be set up and started.
     pub fn builder(handler: impl Handler + 'static) -> Builder {
         let minute = Duration::from_secs(60);
-        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute }
+        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute, multiprocess: false }
     }
 
     /// Hands a request to the next thread that is free. Never blocks.
@@ -138,7 +141,7 @@ impl Workers {
     /// # Errors
     /// As for `call`.
     pub fn enqueue(&self, request: Request) -> Result<Call, Refused> {
-        let Request { head, extensions, body, whole } = request;
+        let Request { head, extensions, body, whole, peer_log } = request;
         let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty));
         let call = Call::new(Arc::clone(&crossing));
         let mut queue = self.shared.lock();
@@ -153,7 +156,7 @@ impl Workers {
                 return Err(Refused::Full { waiting: self.shared.limit });
             }
         }
-        queue.jobs.push_back(Job { head, extensions, crossing });
+        queue.jobs.push_back(Job { head, extensions, peer_log, crossing });
         drop(queue);
         // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
         drop(withdrawn);
@@ -228,6 +231,12 @@ impl Builder {
         self
     }
 
+    /// Tells handlers that other processes run the same application (`wsgi.multiprocess`); false by default.
+    pub fn multiprocess(mut self, multiprocess: bool) -> Builder {
+        self.multiprocess = multiprocess;
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -239,6 +248,7 @@ impl Builder {
             limit: self.queue,
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
+            multiprocess: self.multiprocess,
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -268,6 +278,7 @@ struct Shared {
     limit: usize,
     body_timeout: Duration,
     write_timeout: Duration,
+    multiprocess: bool,
     queue: Mutex<Queue>,
     /// There is something in the queue, or it is closed.
     work: Condvar,
@@ -291,6 +302,7 @@ struct Queue {
 struct Job {
     head: RequestHead,
     extensions: Extensions,
+    peer_log: bool,
     crossing: Arc<Crossing>,
 }
 

@@ -40,7 +40,7 @@
 //! | `close_notify` inside a request, or the end of the connection without it | an error, never the end of a body |
 
 mod certificates;
-mod names;
+pub(crate) mod names;
 mod session;
 
 use std::sync::Arc;

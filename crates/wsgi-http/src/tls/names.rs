@@ -1,9 +1,25 @@
-//! What mod_ssl calls versions of TLS and ciphers, so that programs that look at them need not be told of another server.
+//! What an application may know of the TLS that its client came by, in mod_ssl's words, so that programs that look at them need not be told of
+//! another server.
 
-use rustls::{CipherSuite, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConnection};
+
+/// Gives each variable of a connection whose handshake is done.
+pub(crate) fn describe(tls: &ServerConnection, mut give: impl FnMut(&'static [u8], &str)) {
+    if let Some(version) = tls.protocol_version() {
+        give(b"SSL_PROTOCOL", protocol(version));
+    }
+    if let Some(suite) = tls.negotiated_cipher_suite() {
+        give(b"SSL_CIPHER", cipher(suite.suite()));
+    }
+    if let Some(name) = tls.server_name() {
+        give(b"SSL_TLS_SNI", name);
+    }
+    let resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
+    give(b"SSL_SESSION_RESUMED", if resumed { "Resumed" } else { "Initial" });
+}
 
 /// The value of `SSL_PROTOCOL`.
-pub(super) fn protocol(version: ProtocolVersion) -> &'static str {
+fn protocol(version: ProtocolVersion) -> &'static str {
     match version {
         ProtocolVersion::TLSv1_2 => "TLSv1.2",
         ProtocolVersion::TLSv1_3 => "TLSv1.3",
@@ -12,7 +28,7 @@ pub(super) fn protocol(version: ProtocolVersion) -> &'static str {
 }
 
 /// The value of `SSL_CIPHER`: OpenSSL's name, which for TLS 1.3 is that of the standard.
-pub(super) fn cipher(suite: CipherSuite) -> &'static str {
+fn cipher(suite: CipherSuite) -> &'static str {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
         CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use rustls::{AlertDescription, HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{AlertDescription, ServerConfig, ServerConnection};
 use wsgi_core::wire::{CloseReason, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
 
 use super::names;
@@ -160,21 +160,6 @@ impl Session {
         }
     }
 
-    /// Tells the application how its client came in. The names are mod_ssl's.
-    fn describe(&self, head: &mut RequestHead) {
-        if let Some(version) = self.tls.protocol_version() {
-            head.variable(b"SSL_PROTOCOL", names::protocol(version).as_bytes());
-        }
-        if let Some(suite) = self.tls.negotiated_cipher_suite() {
-            head.variable(b"SSL_CIPHER", names::cipher(suite.suite()).as_bytes());
-        }
-        if let Some(name) = self.tls.server_name() {
-            head.variable(b"SSL_TLS_SNI", name.as_bytes());
-        }
-        let resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
-        head.variable(b"SSL_SESSION_RESUMED", if resumed { b"Resumed" } else { b"Initial" });
-    }
-
     /// The reply is over.
     fn follow(&mut self, next: Next) -> Next {
         if self.phase == Phase::Failed {
@@ -208,7 +193,7 @@ impl Protocol for Session {
                     match event {
                         Ok(Event::NeedInput) => {}
                         Ok(Event::Head) => {
-                            self.describe(head);
+                            names::describe(&self.tls, |name, value| head.variable(name, value.as_bytes()));
                             return event;
                         }
                         Ok(Event::Closed) => {
@@ -231,13 +216,10 @@ impl Protocol for Session {
         match self.phase {
             Phase::Silent | Phase::Clear | Phase::Failed => Ok(Event::Closed),
             Phase::Handshake => Err(Error::Truncated(HANDSHAKE)),
-            Phase::HalfClosed => self.http.end(&mut self.plain),
             Phase::Open if !input.is_empty() => Err(Error::Truncated("TLS record")),
-            Phase::Open => match self.http.end(&mut self.plain)? {
-                // Anyone on the way could have ended the connection here (RFC 8446, 6.1).
-                Event::Body(_) | Event::EndOfBody => Err(Error::Truncated("body")),
-                event => Ok(event),
-            },
+            // Without `close_notify` anyone on the way could have ended the connection here (RFC 8446, 6.1). But no request of HTTP ends
+            // where its stream does, so that there is nothing that a forged end could make look whole.
+            Phase::Open | Phase::HalfClosed => self.http.end(&mut self.plain),
         }
     }
 
@@ -251,6 +233,10 @@ impl Protocol for Session {
 
     fn start(&mut self, head: &ResponseHead, date: &HttpDate, _: &mut Vec<u8>) {
         self.http.start(head, date, &mut self.queued);
+    }
+
+    fn bodiless(&self) -> bool {
+        self.http.bodiless()
     }
 
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>) {
@@ -338,7 +324,9 @@ fn explain(error: &rustls::Error, phase: Phase) -> Error {
             | AlertDescription::CertificateUnknown),
         ) => format!("{during}: the client does not accept the certificate (alert {alert:?})"),
         rustls::Error::AlertReceived(alert) => format!("{during}: the client gave up (alert {alert:?})"),
-        rustls::Error::PeerIncompatible(why) => format!("{during}: nothing in common with the client ({why:?})"),
+        rustls::Error::PeerIncompatible(why) => {
+            format!("{during}: nothing in common with the client ({why:?}), expected TLS 1.2 or 1.3 with ECDHE")
+        }
         rustls::Error::NoApplicationProtocol => format!("{during}: the client speaks no protocol that is spoken here, expected http/1.1"),
         rustls::Error::InvalidMessage(why) if phase == Phase::Handshake => format!("{during}: what came is not TLS ({why:?})"),
         rustls::Error::DecryptError => format!("{during}: a record was not encrypted with the key of its connection"),

@@ -91,6 +91,8 @@ use wsgi_core::workers::Workers;
 
 pub use self::body::{BodyError, WsgiBody};
 pub use self::future::WsgiFuture;
+#[cfg(feature = "hyper")]
+pub(crate) use self::response::refusal;
 use crate::ends;
 
 /// Any error, as request bodies have them.

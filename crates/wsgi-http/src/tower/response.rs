@@ -52,7 +52,7 @@ fn fill(head: &ResponseHead, headers: &mut HeaderMap) {
 }
 
 /// The request is not one that can be answered.
-pub(super) fn refusal(error: &Error, version: Version) -> Response<WsgiBody> {
+pub(crate) fn refusal(error: &Error, version: Version) -> Response<WsgiBody> {
     tracing::info!(target: "wsgi", "request refused: {error}");
     last(plain(error.status(), reply::explanation(error)), version)
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
-use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Server};
+use wsgi_core::server::{AllowFrom, BindOptions, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
 use wsgi_http::Http1;
@@ -46,11 +46,8 @@ pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, Failure> {
         let cannot = |reason: String| Failure::SetUp(format!("cannot listen on {address}: {reason}"));
         let option = speaks.option();
         let dialect = speaks.dialect(settings)?;
-        let mut listener =
-            Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, option, &error)))?;
-        if let Some(mode) = settings.socket_mode {
-            listener.unix_mode(mode).map_err(|error| cannot(format!("cannot change the socket's permissions: {error}")))?;
-        }
+        let options = BindOptions { backlog: settings.backlog, unix_mode: settings.socket_mode };
+        let mut listener = Listener::bind_with(address, &options).map_err(|error| cannot(explain(address, option, &error)))?;
         if !speaks.is_http() && !settings.allow_from.is_empty() {
             listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
         }
