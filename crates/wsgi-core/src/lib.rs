@@ -11,7 +11,7 @@
 //! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -75,6 +75,7 @@ python.stop(std::time::Duration::from_secs(5));
 mod clock;
 mod exchange;
 mod failure;
+pub mod files;
 #[cfg(feature = "tokio")]
 pub mod gateway;
 mod listening;
@@ -88,7 +89,7 @@ pub mod workers;
 #[cfg(feature = "python")]
 pub mod wsgi;
 
-pub use exchange::{Exchange, Handler};
+pub use exchange::{Exchange, Handler, Part};
 pub use mount::Mount;
 #[cfg(feature = "python")]
 pub use wsgi::{Application, Interpreter};

@@ -15,14 +15,17 @@ mod nearest;
 mod options;
 mod port_owner;
 mod signals;
+mod static_files;
 mod welcome;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::Python;
+use wsgi_core::Handler;
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
@@ -82,6 +85,7 @@ fn say(text: &str) {
 /// which may take seconds to import.
 fn serve(settings: &Settings) -> Result<(), Failure> {
     let targets = settings.targets().map_err(Failure::Usage)?;
+    let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
     start_logging(settings);
 
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
@@ -95,7 +99,12 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
 
     let bound = listening::bind(settings)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let (handler, served) = applications::load(&interpreter, targets, &settings.callable)?;
+    let (applications, mut served) = applications::load(&interpreter, targets, &settings.callable)?;
+    served.extend(settings.static_files.lines());
+    let handler: Arc<dyn Handler> = match files {
+        Some(files) => Arc::new(files.otherwise(applications)),
+        None => Arc::new(applications),
+    };
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
