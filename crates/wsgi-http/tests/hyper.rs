@@ -125,6 +125,7 @@ async fn what_hyper_lets_pass_is_refused_here() {
         ("GET / HTTP/1.1\r\n\r\n", "no Host field"),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "Host field"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", "more than one host field"),
+        ("GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "more than one Host field"),
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nConnection: close\r\n\r\n", "expectation"),
     ] {
         let (reply, _) = site.say(request).await;

@@ -108,6 +108,10 @@ fn check(request: &Request<Incoming>) -> Result<(), Error> {
     if request.version() == Version::HTTP_11 && host.is_none() {
         return Err(Error::malformed("request has no Host field, which HTTP/1.1 asks for"));
     }
+    // Beside the authority of the target no Host field counts, but there must be no choice between two.
+    if hosts.next().is_some() {
+        return Err(Error::malformed("request has more than one Host field"));
+    }
     if host.is_some_and(|host| !host.is_empty() && !is_authority(host.as_bytes())) {
         return Err(Error::malformed("request has a Host field that is no authority"));
     }
