@@ -413,6 +413,9 @@ impl Exchange for Crossed<'_> {
         if !self.started || self.ended {
             return Ok(());
         }
+        if self.silent {
+            return self.flush();
+        }
         exchange::copy_file(file, range, |block| {
             self.data(block);
             self.flush()
