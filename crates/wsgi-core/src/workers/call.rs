@@ -39,6 +39,17 @@ pub enum Reply {
     Aborted,
 }
 
+impl Reply {
+    /// How many bytes it holds that the handler may make without end.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Reply::Block(bytes) | Reply::Log(bytes) => bytes.len(),
+            Reply::Inform(head) => head.lines().len(),
+            Reply::Head(_) | Reply::End | Reply::Aborted => 0,
+        }
+    }
+}
+
 impl Call {
     pub(super) fn new(crossing: Arc<Crossing>) -> Call {
         Call { crossing }

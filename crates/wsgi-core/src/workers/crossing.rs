@@ -72,8 +72,9 @@ impl Crossing {
         let mut state = self.lock();
         match state.reply.pop_front() {
             Some(reply) => {
-                if let Reply::Block(block) = &reply {
-                    state.reply_bytes -= block.len();
+                let weight = reply.weight();
+                if weight > 0 {
+                    state.reply_bytes -= weight;
                     self.tell_handler(state);
                 }
                 Poll::Ready(reply)
@@ -237,6 +238,7 @@ impl<'a> Crossed<'a> {
             state.over |= self.ended;
             return;
         }
+        state.reply_bytes += self.front.iter().map(Reply::weight).sum::<usize>();
         state.reply.extend(self.front.drain(..));
         if !self.blocks.is_empty() {
             state.reply_bytes += self.blocks.len();
