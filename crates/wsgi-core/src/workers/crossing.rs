@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{Extensions, StatusCode};
 
-use super::{Job, Reply, Shared};
+use super::{Job, Reply, Shared, after};
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
 use crate::wire::{Known, RequestHead, ResponseHead};
@@ -266,7 +266,7 @@ impl<'a> Crossed<'a> {
     /// Waits for the caller to send more of the body.
     fn wait_for_body(&self) -> Result<(), Failure> {
         let limit = self.shared.body_timeout;
-        let until = Instant::now() + limit;
+        let until = after(limit);
         let mut state = self.crossing.lock();
         if !std::mem::replace(&mut state.asked, true) {
             wake(state);
@@ -290,7 +290,7 @@ impl<'a> Crossed<'a> {
             if state.reply_bytes < before {
                 (before, until) = (state.reply_bytes, None);
             }
-            let until = *until.get_or_insert_with(|| Instant::now() + limit);
+            let until = *until.get_or_insert_with(|| after(limit));
             state = self.wait(state, until).ok_or_else(|| late(limit, "take its reply"))?;
         }
         if let Some(why) = &state.gone {

@@ -187,7 +187,7 @@ impl Workers {
     /// Waits until all threads have ended, after [`shutdown`](Self::shutdown), or until `limit` has passed. Blocks. Answers how many are still
     /// inside the handler; those go on by themselves, and a process that wants to end must exit over them.
     pub fn wait(&self, limit: Duration) -> usize {
-        let until = Instant::now() + limit;
+        let until = after(limit);
         let mut queue = self.shared.lock();
         while queue.alive > 0 {
             let left = until.saturating_duration_since(Instant::now());
@@ -347,6 +347,12 @@ impl Shared {
     }
 }
 
+/// That time from now. What no clock will show is as good as never.
+fn after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + NEVER)
+}
+
 /// Ends the threads when the last handle is dropped: nobody can ask them for anything any more.
 struct Last(Arc<Shared>);
 
@@ -365,3 +371,6 @@ impl Drop for Alive {
         self.0.ended.notify_all();
     }
 }
+
+/// A century.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
