@@ -643,6 +643,38 @@ fn a_limit_may_be_as_long_as_there_are_durations() {
     assert_eq!(workers.wait(Duration::MAX), 0);
 }
 
+/// What is dropped with a request is the caller's own, and a thread that ended by it would leave all further requests waiting.
+#[test]
+fn an_extension_that_panics_when_it_is_dropped_ends_no_thread() {
+    #[derive(Clone)]
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            // Elsewhere it would be in the way of the test's own panic.
+            assert_ne!(std::thread::current().name(), Some("wsgi-worker-1"), "dropped");
+        }
+    }
+    let (open, gate) = gate();
+    let workers = workers(move |exchange| {
+        pass(&gate);
+        exchange.refuse(StatusCode::OK, "done");
+    });
+    let with_bomb = || {
+        let mut request = get();
+        request.extensions.insert(Bomb);
+        workers.call(request).unwrap()
+    };
+    let (mut run, withdrawn) = (with_bomb(), with_bomb());
+    drop(withdrawn);
+    let mut last = workers.call(get()).unwrap();
+    (0..2).for_each(|_| open.send(()).unwrap());
+    for call in [&mut run, &mut last] {
+        assert_eq!((status(call), rest(call)), (200, (vec![Bytes::from_static(b"done")], true)));
+    }
+    workers.shutdown();
+    assert_eq!(workers.wait(Duration::from_secs(10)), 0);
+}
+
 /// Reading it would take the thread's time for nothing.
 #[test]
 fn a_file_is_not_read_for_a_reply_without_a_body() {

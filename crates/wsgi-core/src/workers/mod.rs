@@ -320,13 +320,18 @@ impl Shared {
     /// Answers requests until the queue is closed and empty.
     fn run(&self) {
         while let Some(job) = self.next() {
-            if job.crossing.abandoned() {
-                continue;
-            }
-            let mut exchange = Crossed::new(job, self);
-            survive("handler", || self.handler.handle(&mut exchange));
-            exchange.conclude();
+            // The extensions, which are dropped with the request, are types of the caller's own.
+            survive("what goes with a request", || self.answer(job));
         }
+    }
+
+    fn answer(&self, job: Job) {
+        if job.crossing.abandoned() {
+            return;
+        }
+        let mut exchange = Crossed::new(job, self);
+        survive("handler", || self.handler.handle(&mut exchange));
+        exchange.conclude();
     }
 
     fn next(&self) -> Option<Job> {
