@@ -209,7 +209,8 @@ impl Future for Responding {
         if let (Some(open), Version::HTTP_10 | Version::HTTP_09) = (&open, this.version) {
             open.traffic.until_close.store(!response.headers().contains_key(header::CONTENT_LENGTH), Ordering::Relaxed);
         }
-        Poll::Ready(Ok(response.map(|body| Replied { body, open })))
+        let alone = this.version == Version::HTTP_2;
+        Poll::Ready(Ok(response.map(|body| Replied { body, open, alone })))
     }
 }
 
@@ -217,6 +218,8 @@ impl Future for Responding {
 pub(super) struct Replied {
     body: WsgiBody,
     open: Option<Open>,
+    /// If it breaks off, its stream alone is reset, and the connection goes on.
+    alone: bool,
 }
 
 impl Body for Replied {
@@ -231,7 +234,7 @@ impl Body for Replied {
         let frame = ready!(frame);
         match (&frame, &self.open) {
             (None, _) => self.open = None,
-            (Some(Err(_)), Some(open)) => open.traffic.aborted.store(true, Ordering::Relaxed),
+            (Some(Err(_)), Some(open)) if !self.alone => open.traffic.aborted.store(true, Ordering::Relaxed),
             _ => {}
         }
         Poll::Ready(frame)
