@@ -346,6 +346,15 @@ fn a_handler_that_waits_hears_of_the_drop() {
     assert_eq!(outcome.recv_timeout(Duration::from_secs(10)).unwrap(), Err(io::ErrorKind::ConnectionAborted));
 }
 
+/// Whoever holds one derives `Debug`, and `unwrap_err` asks for it.
+#[test]
+fn handles_can_be_shown() {
+    let workers = workers(|exchange| exchange.refuse(StatusCode::OK, ""));
+    assert_eq!(format!("{workers:?}"), "Workers { threads: 1, .. }");
+    workers.shutdown();
+    assert_eq!(workers.call(get()).unwrap_err(), Refused::ShuttingDown);
+}
+
 #[test]
 fn a_full_queue_refuses_and_recovers_and_what_was_withdrawn_is_not_run() {
     let (open, closed) = gate();

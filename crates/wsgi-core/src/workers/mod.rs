@@ -52,6 +52,7 @@ mod call;
 mod crossing;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -203,6 +204,12 @@ impl Workers {
             let _ = thread.join();
         }
         0
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers").field("threads", &self.shared.threads).finish_non_exhaustive()
     }
 }
 
