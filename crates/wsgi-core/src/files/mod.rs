@@ -193,7 +193,7 @@ impl StaticFiles {
         self
     }
 
-    /// Hands on all paths that end like this, such as `.php`, without a look for a file.
+    /// Hands on all paths that end like this, such as `.php`, without a look for a file; nor does such a file serve as an index.
     pub fn skip(mut self, end: &str) -> StaticFiles {
         self.skipped.push(end.to_owned());
         self
@@ -238,7 +238,7 @@ impl StaticFiles {
                 continue;
             }
             let Some(name) = place.name_of(path, self.dotfiles) else { continue };
-            if self.skipped.iter().any(|end| name.path.ends_with(end.as_bytes())) {
+            if self.skips(&name.path) {
                 continue;
             }
             if let Some(answer) = self.answer_from(place, &name, head, reads) {
@@ -270,10 +270,17 @@ impl StaticFiles {
         Some(Answer::file(head, self.found(place, &path, opened, head)))
     }
 
+    fn skips(&self, name: &[u8]) -> bool {
+        self.skipped.iter().any(|end| name.ends_with(end.as_bytes()))
+    }
+
     /// The index file of a folder, and its name.
     fn index_of(&self, place: &Place, folder: &Name) -> Option<(Vec<u8>, Opened)> {
         self.indexes.iter().find_map(|index| {
             let path = folder.join(index);
+            if self.skips(&path) {
+                return None;
+            }
             match place.folder.open(&path, &self.safe) {
                 Lookup::File(opened) => Some((path, opened)),
                 _ => None,
@@ -358,4 +365,27 @@ impl Place {
 fn not_older(compressed: SystemTime, original: SystemTime) -> bool {
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     seconds(compressed) >= seconds(original)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Temporary;
+    use super::*;
+
+    /// A folder of scripts that are somebody else's to run: their source is nobody's to read, whatever path leads to it.
+    #[test]
+    fn an_index_file_that_is_skipped_by_its_end_is_not_served() {
+        let place = Temporary::new();
+        place.write("index.php", "<?php secret");
+        place.write("both/index.php", "<?php secret");
+        place.write("both/index.html", "page");
+        let files = StaticFiles::new().map("", place.path()).unwrap().index("index.php").index("index.html").skip(".php");
+        let served = |path: &str| {
+            let mut head = RequestHead::default();
+            head.set(Known::RequestMethod, b"GET");
+            head.set(Known::PathInfo, path.as_bytes());
+            files.answer(&head).is_some()
+        };
+        assert_eq!(["/index.php", "/", "/both/", "/both/index.html"].map(served), [false, false, true, true]);
+    }
 }

@@ -84,6 +84,7 @@ mod request;
 mod response;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -243,6 +244,12 @@ impl WsgiService {
 
     fn change(&mut self) -> &mut Config {
         Arc::make_mut(&mut self.config)
+    }
+}
+
+impl fmt::Debug for WsgiService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WsgiService").field("workers", &self.workers).finish_non_exhaustive()
     }
 }
 
