@@ -19,7 +19,7 @@ pub(crate) fn load(interpreter: &Interpreter, targets: Vec<(String, Target)>, ca
     let mut mount = Mount::new();
     let mut lines = Vec::new();
     for (prefix, target) in targets {
-        let (application, name) = import(interpreter, &target, callable).map_err(Failure::Import)?;
+        let (application, name) = import(interpreter, &target, callable).map_err(|error| explain(interpreter, error))?;
         if prefix == "/" {
             lines.push(format!("application {name}"));
             mount = mount.otherwise(application);
@@ -37,6 +37,23 @@ fn import(interpreter: &Interpreter, target: &Target, callable: &str) -> Result<
             let target = if module.contains(':') { module.clone() } else { format!("{module}:{callable}") };
             Ok((interpreter.load(&target)?, target))
         }
-        Target::File(path) => Ok((interpreter.load_file(path, callable)?, format!("{}:{callable}", path.display()))),
+        Target::File(path, named) => {
+            let callable = named.as_deref().unwrap_or(callable);
+            Ok((interpreter.load_file(path, callable)?, format!("{}:{callable}", path.display())))
+        }
     }
+}
+
+/// Sees a callable that was written behind a dot instead of a colon: `mysite.wsgi.application`.
+fn explain(interpreter: &Interpreter, error: ImportError) -> Failure {
+    if let ImportError::NoModule { target, missing, .. } = &error {
+        let module = target.split_once(':').map_or(target.as_str(), |(module, _)| module);
+        if let Some((parent, callable)) = module.rsplit_once('.').filter(|_| missing == module) {
+            let meant = format!("{parent}:{callable}");
+            if interpreter.load(&meant).is_ok() {
+                return Failure::SetUp(format!("cannot import {target:?}: no module named {missing:?}; did you mean {meant}?"));
+            }
+        }
+    }
+    Failure::Import(error)
 }

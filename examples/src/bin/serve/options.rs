@@ -1,7 +1,7 @@
-//! Everything that can be set: one table, from which the command line is read and `--help` is printed.
+//! Everything that can be set: one table, by which the command line, the environment and configuration files are read, and from which `--help`
+//! and `docs/options.md` are made.
 //!
-//! Keys have uWSGI's names where uWSGI has them, so that its other ways to set them (configuration files, environment variables) can be read
-//! by the same table: they end in [`set`].
+//! Keys have uWSGI's names where uWSGI has them. What it has and this program has not is in [`uwsgi`](crate::uwsgi), with the reason.
 
 use std::ffi::OsStr;
 use std::fmt::{Display, Write as _};
@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use wsgi_core::server::{ListenAddress, Network, Timeouts};
+use wsgi_core::server::{AddressError, ListenAddress, Network, Timeouts};
 use wsgi_core::wire::{Limits, PathRule};
 
 /// What the server does, and how.
@@ -20,29 +20,44 @@ pub(crate) struct Settings {
     pub(crate) action: Action,
     /// Where to listen, and for what; nothing means HTTP at [`DEFAULT_ADDRESS`].
     pub(crate) listen: Vec<(Speaks, ListenAddress)>,
+    /// Where to listen for what `protocol` says, until [`settle`](Self::settle) joins them to the others.
+    sockets: Vec<ListenAddress>,
+    protocol: String,
     /// Who may connect to sockets whose peers are trusted, besides the machine itself.
     pub(crate) allow_from: Vec<Network>,
     pub(crate) path_rule: PathRule,
     pub(crate) backlog: u32,
     pub(crate) socket_mode: Option<u32>,
     pub(crate) module: Option<String>,
-    pub(crate) wsgi_file: Option<PathBuf>,
+    /// The file, and the callable where one is named with it.
+    pub(crate) wsgi_file: Option<(PathBuf, Option<String>)>,
     pub(crate) callable: String,
     pub(crate) mounts: Vec<(String, Target)>,
+    /// Whether there is nothing to serve without an application.
+    pub(crate) need_app: bool,
     pub(crate) chdir: PathBuf,
     pub(crate) home: Option<PathBuf>,
     pub(crate) python_path: Vec<PathBuf>,
+    /// What `sys.argv` has behind the program's name.
+    pub(crate) arguments: Vec<String>,
+    /// Variables that are set, or unset, before the application is imported.
+    pub(crate) environment: Vec<(String, Option<String>)>,
     pub(crate) threads: usize,
     pub(crate) max_connections: usize,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) log_level: LevelFilter,
+    /// Whether a key that is no option is a mistake, wherever it stands.
+    pub(crate) strict: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Serve,
+    /// Says what would become of every option.
+    Check,
     Help,
+    HelpAll,
     Version,
 }
 
@@ -55,13 +70,26 @@ pub(crate) enum Speaks {
     Scgi,
 }
 
+impl Speaks {
+    /// What uWSGI's `protocol` calls it, where that is all there is to say.
+    fn of_name(name: &str) -> Option<Speaks> {
+        match name {
+            "uwsgi" => Some(Speaks::Uwsgi),
+            "http" => Some(Speaks::Http),
+            "fastcgi" => Some(Speaks::FastCgi),
+            "scgi" => Some(Speaks::Scgi),
+            _ => None,
+        }
+    }
+}
+
 /// Where an application is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// `MODULE:CALLABLE`, or `MODULE` for the callable of `--callable`.
     Module(String),
-    /// A file, whose callable is that of `--callable`.
-    File(PathBuf),
+    /// A file, and its callable, or that of `--callable`.
+    File(PathBuf, Option<String>),
 }
 
 impl Default for Settings {
@@ -69,6 +97,8 @@ impl Default for Settings {
         Settings {
             action: Action::Serve,
             listen: Vec::new(),
+            sockets: Vec::new(),
+            protocol: "uwsgi".to_owned(),
             allow_from: Vec::new(),
             path_rule: PathRule::default(),
             backlog: 1024,
@@ -77,19 +107,30 @@ impl Default for Settings {
             wsgi_file: None,
             callable: "application".to_owned(),
             mounts: Vec::new(),
+            need_app: false,
             chdir: ".".into(),
             home: None,
             python_path: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
             threads: 1,
             max_connections: 16 * 1024,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             log_level: LevelFilter::INFO,
+            strict: false,
         }
     }
 }
 
 impl Settings {
+    /// To be called when all is set: some of it depends on what comes later.
+    pub(crate) fn settle(&mut self) {
+        for address in std::mem::take(&mut self.sockets) {
+            self.listen.extend(Speaks::of_name(&self.protocol).map(|speaks| (speaks, address)));
+        }
+    }
+
     /// Every application that is to be served and the prefix of its paths, the one at the root with the prefix `/`.
     ///
     /// # Errors
@@ -98,7 +139,10 @@ impl Settings {
         let root = match (&self.module, &self.wsgi_file) {
             (Some(_), Some(_)) => return Err("--module and --wsgi-file both say what is served at /: give one of them".to_owned()),
             (Some(module), None) => Some(Target::Module(module.clone())),
-            (None, Some(file)) => Some(Target::File(file.clone())),
+            (None, Some((file, callable))) => Some(Target::File(file.clone(), callable.clone())),
+            (None, None) if self.need_app && self.mounts.is_empty() => {
+                return Err("need-app is set, and no application is named: give --module, --wsgi-file or --mount".to_owned());
+            }
             (None, None) => None,
         };
         let mut targets: Vec<(String, Target)> = root.map(|target| ("/".to_owned(), target)).into_iter().collect();
@@ -136,6 +180,7 @@ pub(crate) enum Group {
     Capacity,
     Limits,
     Timeouts,
+    Configuration,
     Other,
 }
 
@@ -148,6 +193,7 @@ impl Group {
             Group::Capacity => "Capacity",
             Group::Limits => "Limits on requests",
             Group::Timeouts => "Timeouts, in seconds",
+            Group::Configuration => "Configuration files",
             Group::Other => "Other",
         }
     }
@@ -184,15 +230,19 @@ pub(crate) fn set(settings: &mut Settings, entry: &Entry, shown: &str, value: &O
 }
 
 fn listen(settings: &mut Settings, speaks: Speaks, value: &OsStr) -> Result<(), String> {
-    let address = text(value)?.parse().map_err(|error: wsgi_core::server::AddressError| error.to_string())?;
-    settings.listen.push((speaks, address));
-    Ok(())
+    address(text(value)?).map(|address| settings.listen.push((speaks, address)))
+}
+
+/// An address as the library reads it, or the name of a socket in the current directory, which uWSGI takes too.
+fn address(text: &str) -> Result<ListenAddress, String> {
+    let is_name = !text.contains(['/', ':']) && (text.ends_with(".sock") || text.ends_with(".socket"));
+    if is_name { Ok(ListenAddress::Unix(text.into())) } else { text.parse().map_err(|error: AddressError| error.to_string()) }
 }
 
 pub(crate) static TABLE: &[Entry] = &[
     Entry {
         name: "http",
-        aliases: &["http-socket"],
+        aliases: &["http-socket", "httprouter"],
         short: None,
         value: Some("ADDR"),
         group: Group::Listening,
@@ -202,13 +252,41 @@ pub(crate) static TABLE: &[Entry] = &[
     },
     Entry {
         name: "uwsgi-socket",
-        aliases: &["socket"],
-        short: Some('s'),
+        aliases: &[],
+        short: None,
         value: Some("ADDR"),
         group: Group::Listening,
         help: "Answer the uwsgi protocol, as uwsgi_pass of nginx speaks it",
         default: |_| String::new(),
         apply: |settings, value| listen(settings, Speaks::Uwsgi, value),
+    },
+    Entry {
+        name: "socket",
+        aliases: &[],
+        short: Some('s'),
+        value: Some("ADDR"),
+        group: Group::Listening,
+        help: "Answer the uwsgi protocol, or what --protocol says",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            settings.sockets.push(address(text(value)?)?);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "protocol",
+        aliases: &["socket-protocol"],
+        short: None,
+        value: Some("NAME"),
+        group: Group::Listening,
+        help: "What is spoken at every --socket: uwsgi, http, fastcgi or scgi",
+        default: |settings| settings.protocol.clone(),
+        apply: |settings, value| {
+            let name = text(value)?;
+            Speaks::of_name(name).ok_or("expected uwsgi, http, fastcgi or scgi")?;
+            settings.protocol = name.to_owned();
+            Ok(())
+        },
     },
     Entry {
         name: "fastcgi-socket",
@@ -269,12 +347,17 @@ pub(crate) static TABLE: &[Entry] = &[
     Entry {
         name: "chmod-socket",
         aliases: &["chmod"],
-        short: None,
+        short: Some('C'),
         value: Some("MODE"),
         group: Group::Listening,
         help: "The permissions of Unix sockets, such as 660",
         default: |_| String::new(),
         apply: |settings, value| {
+            // The key alone, in a file.
+            if value.is_empty() {
+                settings.socket_mode = Some(0o666);
+                return Ok(());
+            }
             let mode = u32::from_str_radix(text(value)?, 8).ok().filter(|mode| *mode <= 0o777);
             settings.socket_mode = Some(mode.ok_or("expected octal permissions such as 660")?);
             Ok(())
@@ -294,11 +377,17 @@ pub(crate) static TABLE: &[Entry] = &[
         name: "wsgi-file",
         aliases: &["file"],
         short: None,
-        value: Some("FILE"),
+        value: Some("FILE[:CALLABLE]"),
         group: Group::Application,
         help: "Serve a callable of a Python file",
         default: |_| String::new(),
-        apply: |settings, value| path(value).map(|file| settings.wsgi_file = Some(file)),
+        apply: |settings, value| {
+            settings.wsgi_file = Some(match value.to_str() {
+                Some(text) => file_and_callable(text),
+                None => (path(value)?, None),
+            });
+            non_empty((), value.is_empty())
+        },
     },
     Entry {
         name: "callable",
@@ -316,9 +405,22 @@ pub(crate) static TABLE: &[Entry] = &[
         short: None,
         value: Some("/PREFIX=APP"),
         group: Group::Application,
-        help: "Serve MOD[:CALLABLE] or FILE.py for paths under the prefix, which becomes SCRIPT_NAME; may be repeated",
+        help: "Serve MOD[:CALLABLE] or FILE.py[:CALLABLE] for paths under the prefix, which becomes SCRIPT_NAME; may be repeated",
         default: |_| String::new(),
         apply: |settings, value| mount(text(value)?).map(|mount| settings.mounts.push(mount)),
+    },
+    Entry {
+        name: "need-app",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Application,
+        help: "Do not start without an application, instead of serving a page that says that the server works",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.need_app = true;
+            Ok(())
+        },
     },
     Entry {
         name: "chdir",
@@ -349,6 +451,47 @@ pub(crate) static TABLE: &[Entry] = &[
         help: "Search modules here before anywhere else; may be repeated, the first is searched first",
         default: |_| String::new(),
         apply: |settings, value| path(value).map(|directory| settings.python_path.push(directory)),
+    },
+    Entry {
+        name: "env",
+        aliases: &[],
+        short: None,
+        value: Some("NAME=VALUE"),
+        group: Group::Python,
+        help: "Set an environment variable before the application is imported; may be repeated",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            let (name, value) = text(value)?.split_once('=').filter(|(name, _)| !name.trim().is_empty()).ok_or("expected NAME=VALUE")?;
+            settings.environment.push((name.trim().to_owned(), Some(value.to_owned())));
+            Ok(())
+        },
+    },
+    Entry {
+        name: "unenv",
+        aliases: &[],
+        short: None,
+        value: Some("NAME"),
+        group: Group::Python,
+        help: "Take an environment variable away before the application is imported; may be repeated",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            let name = text(value)?;
+            if name.contains('=') {
+                return Err("expected the name of a variable".to_owned());
+            }
+            settings.environment.push((name.to_owned(), None));
+            Ok(())
+        },
+    },
+    Entry {
+        name: "pyargv",
+        aliases: &[],
+        short: None,
+        value: Some("WORDS"),
+        group: Group::Python,
+        help: "What sys.argv has behind the program's name, words apart by spaces",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|words| settings.arguments = words.split_whitespace().map(str::to_owned).collect()),
     },
     Entry {
         name: "threads",
@@ -402,7 +545,7 @@ pub(crate) static TABLE: &[Entry] = &[
     },
     Entry {
         name: "head-timeout",
-        aliases: &[],
+        aliases: &["http-headers-timeout"],
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,
@@ -422,7 +565,7 @@ pub(crate) static TABLE: &[Entry] = &[
     },
     Entry {
         name: "write-timeout",
-        aliases: &[],
+        aliases: &["so-send-timeout", "socket-send-timeout", "so-write-timeout", "socket-write-timeout"],
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,
@@ -431,14 +574,45 @@ pub(crate) static TABLE: &[Entry] = &[
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.write = time),
     },
     Entry {
+        name: "socket-timeout",
+        aliases: &[],
+        short: Some('z'),
+        value: Some("SECONDS"),
+        group: Group::Timeouts,
+        help: "Both of --body-timeout and --write-timeout",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            let time = seconds(value)?;
+            settings.timeouts.body = time;
+            settings.timeouts.write = time;
+            Ok(())
+        },
+    },
+    Entry {
         name: "keep-alive-timeout",
-        aliases: &["keep-alive", "http-keepalive"],
+        aliases: &["keep-alive"],
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,
         help: "Between the requests of one connection",
         default: |settings| in_seconds(settings.timeouts.idle),
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.idle = time),
+    },
+    Entry {
+        name: "http-keepalive",
+        aliases: &[],
+        short: None,
+        value: Some("SECONDS"),
+        group: Group::Timeouts,
+        help: "The same, as uWSGI has it, where 1 or nothing means that connections are kept, which they always are",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            // The key alone, in a file.
+            if !["", "1", "true"].iter().any(|on| value == *on) {
+                settings.timeouts.idle = seconds(value)?;
+            }
+            Ok(())
+        },
     },
     Entry {
         name: "graceful-timeout",
@@ -449,6 +623,72 @@ pub(crate) static TABLE: &[Entry] = &[
         help: "For requests that run when the server is to end, and then for Python's own threads",
         default: |settings| in_seconds(settings.timeouts.shutdown),
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.shutdown = time),
+    },
+    Entry {
+        name: "ini",
+        aliases: &[],
+        short: None,
+        value: Some("FILE[:SECTION]"),
+        group: Group::Configuration,
+        help: "Read an ini file as uWSGI does, its section [uwsgi] or the one that is named; x.ini alone means --ini x.ini",
+        default: |_| String::new(),
+        apply: done_by_the_grammar,
+    },
+    Entry {
+        name: "config",
+        aliases: &["include"],
+        short: None,
+        value: Some("FILE"),
+        group: Group::Configuration,
+        help: "Read a file: TOML if it ends in .toml, else ini; x.toml alone means --config x.toml",
+        default: |_| String::new(),
+        apply: done_by_the_grammar,
+    },
+    Entry {
+        name: "set-placeholder",
+        aliases: &["set-ph"],
+        short: None,
+        value: Some("NAME=VALUE"),
+        group: Group::Configuration,
+        help: "Set a variable, which %(NAME) stands for in the value of any option",
+        default: |_| String::new(),
+        apply: done_by_the_grammar,
+    },
+    Entry {
+        name: "set",
+        aliases: &[],
+        short: Some('S'),
+        value: Some("NAME=VALUE"),
+        group: Group::Configuration,
+        help: "Set an option, or a variable where there is no option of that name",
+        default: |_| String::new(),
+        apply: done_by_the_grammar,
+    },
+    Entry {
+        name: "strict",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Configuration,
+        help: "Refuse a key that is no option, instead of taking it for a variable",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.strict = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "check",
+        aliases: &[],
+        short: None,
+        value: Some("FILE"),
+        group: Group::Configuration,
+        help: "Say what would become of every option in a file, with exit code 1 if the server would not start, and end",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.action = Action::Check;
+            Ok(())
+        },
     },
     Entry {
         name: "log-level",
@@ -469,10 +709,23 @@ pub(crate) static TABLE: &[Entry] = &[
         short: Some('h'),
         value: None,
         group: Group::Other,
-        help: "Print this",
+        help: "Print the options that are needed most; --help all prints all",
         default: |_| String::new(),
         apply: |settings, _| {
             settings.action = Action::Help;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "help-all",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Other,
+        help: "Print all options, and what becomes of uWSGI's",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.action = Action::HelpAll;
             Ok(())
         },
     },
@@ -490,6 +743,11 @@ pub(crate) static TABLE: &[Entry] = &[
         },
     },
 ];
+
+/// For options that have had their effect when the settings are applied: they say what is to be read.
+fn done_by_the_grammar(_: &mut Settings, _: &OsStr) -> Result<(), String> {
+    Ok(())
+}
 
 fn text(value: &OsStr) -> Result<&str, String> {
     value.to_str().ok_or_else(|| "expected UTF-8".to_owned()).and_then(|text| non_empty(text, text.is_empty()))
@@ -518,7 +776,7 @@ fn in_seconds(time: Duration) -> String {
 }
 
 fn mount(text: &str) -> Result<(String, Target), String> {
-    let expected = "expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py";
+    let expected = "expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py[:CALLABLE]";
     let (prefix, target) = text.split_once('=').ok_or(expected)?;
     if !prefix.starts_with('/') || target.is_empty() {
         return Err(expected.to_owned());
@@ -528,8 +786,19 @@ fn mount(text: &str) -> Result<(String, Target), String> {
         let _ = write!(prefix, "/");
     }
     // Not what ends in `.wsgi`: that is how Django names the module of each of its projects.
-    let file = target.contains('/') || target.ends_with(".py");
-    Ok((prefix, if file { Target::File(target.into()) } else { Target::Module(target.to_owned()) }))
+    let (file, callable) = file_and_callable(target);
+    let is_file = target.contains('/') || file.extension().is_some_and(|end| end == "py");
+    Ok((prefix, if is_file { Target::File(file, callable) } else { Target::Module(target.to_owned()) }))
+}
+
+/// `FILE.py:CALLABLE` or `FILE.wsgi:CALLABLE`, or a file alone.
+fn file_and_callable(text: &str) -> (PathBuf, Option<String>) {
+    match text.rsplit_once(':') {
+        Some((file, callable)) if !callable.is_empty() && (file.ends_with(".py") || file.ends_with(".wsgi")) => {
+            (file.into(), Some(callable.to_owned()))
+        }
+        _ => (text.into(), None),
+    }
 }
 
 /// Where the server listens if nobody says.
@@ -603,6 +872,17 @@ mod tests {
             ("keep-alive", "7"),
             ("graceful-timeout", "7"),
             ("log-level", "debug"),
+            ("socket", ":1"),
+            ("protocol", "http"),
+            ("need-app", ""),
+            ("env", "A=b"),
+            ("unenv", "A"),
+            ("pyargv", "a b"),
+            ("socket-timeout", "7"),
+            ("http-keepalive", "7"),
+            ("strict", ""),
+            ("check", "x.ini"),
+            ("help-all", ""),
             ("help", ""),
             ("version", ""),
         ] {
@@ -613,6 +893,22 @@ mod tests {
         assert_eq!(settings.timeouts, Timeouts { head: Duration::from_millis(2500), ..Timeouts::default() });
         assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
         assert_eq!(applied("limit-post", "0").unwrap().limits.body_bytes, None);
+        assert_eq!(applied("http", "site.sock").unwrap().listen, [(Speaks::Http, ListenAddress::Unix("site.sock".into()))]);
+        assert_eq!(applied("chmod-socket", "").unwrap().socket_mode, Some(0o666));
+        for on in ["", "1", "true"] {
+            assert_eq!(applied("http-keepalive", on).unwrap().timeouts, Timeouts::default());
+        }
+        assert_eq!(applied("wsgi-file", "a.py:app").unwrap().wsgi_file, Some(("a.py".into(), Some("app".to_owned()))));
+        assert_eq!(applied("wsgi-file", "a:b").unwrap().wsgi_file, Some(("a:b".into(), None)));
+    }
+
+    #[test]
+    fn sockets_speak_what_the_protocol_says_wherever_it_stands() {
+        let mut settings = applied("socket", ":1").unwrap();
+        set(&mut settings, find("protocol").unwrap(), "--protocol", OsStr::new("http")).unwrap();
+        set(&mut settings, find("uwsgi-socket").unwrap(), "--uwsgi-socket", OsStr::new(":2")).unwrap();
+        settings.settle();
+        assert_eq!(settings.listen, [(Speaks::Uwsgi, ":2".parse().unwrap()), (Speaks::Http, ":1".parse().unwrap())]);
     }
 
     #[test]
@@ -627,9 +923,15 @@ mod tests {
             ("head-timeout", "inf", "--head-timeout \"inf\": expected seconds from 0.001 to 31536000"),
             ("chmod-socket", "888", "--chmod-socket \"888\": expected octal permissions such as 660"),
             ("chmod-socket", "7777", "--chmod-socket \"7777\": expected octal permissions such as 660"),
-            ("mount", "shop=app", "--mount \"shop=app\": expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py"),
-            ("mount", "/shop", "--mount \"/shop\": expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py"),
+            ("mount", "shop=app", "--mount \"shop=app\": expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py[:CALLABLE]"),
+            ("mount", "/shop", "--mount \"/shop\": expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py[:CALLABLE]"),
             ("module", "", "--module \"\": expected a value"),
+            ("wsgi-file", "", "--wsgi-file \"\": expected a value"),
+            ("protocol", "raw", "--protocol \"raw\": expected uwsgi, http, fastcgi or scgi"),
+            ("env", "A", "--env \"A\": expected NAME=VALUE"),
+            ("env", "=b", "--env \"=b\": expected NAME=VALUE"),
+            ("unenv", "A=b", "--unenv \"A=b\": expected the name of a variable"),
+            ("http-keepalive", "x", "--http-keepalive \"x\": expected seconds from 0.001 to 31536000"),
             ("home", "", "--home \"\": expected a value"),
             ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
         ] {
@@ -650,7 +952,11 @@ mod tests {
         assert_eq!(mount("/a/b=c=d"), Ok(("/a/b".to_owned(), module("c=d"))));
         assert_eq!(mount("/x=mysite.wsgi"), Ok(("/x".to_owned(), module("mysite.wsgi"))));
         for file in ["app.py", "./app.wsgi", "./app"] {
-            assert_eq!(mount(&format!("/x={file}")), Ok(("/x".to_owned(), Target::File(file.into()))));
+            assert_eq!(mount(&format!("/x={file}")), Ok(("/x".to_owned(), Target::File(file.into(), None))));
+        }
+        for file in ["app.py", "./app.wsgi", "/srv/app.py"] {
+            let target = Target::File(file.into(), Some("app".to_owned()));
+            assert_eq!(mount(&format!("/x={file}:app")), Ok(("/x".to_owned(), target)));
         }
     }
 
