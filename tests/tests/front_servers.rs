@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
+use wsgi_tests::DEADLINE;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Body, Conversation, Request};
 use wsgi_tests::front::checks::{self, lines};
@@ -11,6 +13,7 @@ use wsgi_tests::front::django::Project;
 use wsgi_tests::front::example::Example;
 use wsgi_tests::front::site::{Setup, Site, can_start, on_site};
 use wsgi_tests::front::table::{self, Pair, Protocol};
+use wsgi_tests::front::upstream::App;
 use wsgi_tests::front::{example, installed, upstream};
 use wsgi_tests::process::{Process, serve_program};
 
@@ -83,6 +86,53 @@ fn who(site: &Site) -> String {
     let seen = site.ask(Request::get("/environ"));
     assert_eq!(seen.code(), 200, "{}\n{}", seen.text(), site.said());
     lines(&seen.text())["pid"].to_owned()
+}
+
+#[test]
+fn nginx_writes_what_the_application_logs_to_its_own_log() {
+    if !can_start(&table::NGINX_FASTCGI) {
+        return;
+    }
+    let mut app = App::fixture();
+    app.options.push("--fastcgi-stderr".into());
+    let site = Setup::of(&table::NGINX_FASTCGI).app(app).start();
+    assert_eq!(site.ask(Request::get("/fails-before")).code(), 500);
+    let seen = std::fs::read_to_string(site.folder().join("error.log")).expect("a log");
+    for part in [
+        "[error]",
+        "FastCGI sent in stderr: \"exception in application: GET /fails-before\n",
+        "RuntimeError: fails before it starts a response\"",
+        "request: \"GET /fails-before ",
+    ] {
+        assert!(seen.contains(part), "{part:?} is not in {seen}");
+    }
+    let said = site.upstreams[0].said();
+    assert!(!said.contains("RuntimeError"), "{said}");
+}
+
+#[test]
+fn apache_lighttpd_and_haproxy_do_that_too() {
+    // As the README of the examples says it. Caddy 2.6 has a setting for it too, which does nothing.
+    const HAPROXY: (&str, &str) = ("\nfcgi-app site\n", "\nfcgi-app site\n    log-stderr global\n");
+    for (pair, told) in [(&table::APACHE_FASTCGI, None), (&table::LIGHTTPD_FASTCGI, None), (&table::HAPROXY_FASTCGI, Some(HAPROXY))] {
+        if !can_start(pair) {
+            continue;
+        }
+        let mut app = App::fixture();
+        app.options.push("--fastcgi-stderr".into());
+        let mut setup = Setup::of(pair).app(app);
+        if let Some((what, with)) = told {
+            setup = setup.edit(what, with);
+        }
+        let site = setup.start();
+        assert_eq!(site.ask(Request::get("/fails-before")).code(), 500);
+        let end = Instant::now() + DEADLINE;
+        while !site.said().contains("RuntimeError: fails before") {
+            assert!(Instant::now() < end, "{:?}: {}", pair.front, site.said());
+            std::thread::yield_now();
+        }
+        assert!(!site.upstreams[0].said().contains("RuntimeError"), "{:?}: {}", pair.front, site.said());
+    }
 }
 
 #[test]

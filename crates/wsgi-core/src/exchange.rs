@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use crate::wire::{RequestHead, ResponseHead};
 
@@ -26,9 +26,16 @@ pub trait Exchange: Send {
     /// `SCRIPT_NAME`).
     fn head_mut(&mut self) -> &mut RequestHead;
 
-    /// What goes with the request besides its variables: typed values that a Rust layer in front has put beside it. None from exchanges that
-    /// carry none.
-    fn extensions(&self) -> Option<&http::Extensions> {
+    /// Typed values that Rust code in front has put beside the request, such as the user that it has authenticated: other handlers and
+    /// `Application::per_request` read them. They go with the request. `None` where there is no place for any.
+    ///
+    /// A wrapper around another exchange hands this on, and [`extensions_mut`](Self::extensions_mut) with it.
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+
+    /// The same values, to put some there.
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
         None
     }
 
@@ -53,7 +60,7 @@ pub trait Exchange: Send {
     fn abort(&mut self);
 
     /// Queues text for the log of errors of whoever sent the request, where the protocol carries one and the operator wants it there. False
-    /// where it has to go elsewhere. Never blocks.
+    /// where it has to go elsewhere, as it always has behind the reply's end. An empty text only asks which of the two it is. Never blocks.
     fn log(&mut self, text: &[u8]) -> bool {
         let _ = text;
         false
@@ -82,7 +89,7 @@ pub trait Exchange: Send {
 
     /// Queues and sends a range of a file as body, by `sendfile` where the protocol allows it. May block like `flush`.
     ///
-    /// The file's own position is neither used nor changed.
+    /// The file's own position is neither used nor changed. Of a reply without a body (`HEAD`, 204, 304) it need not be read at all.
     ///
     /// # Errors
     /// As for `flush`; also when the file ends before the range does.

@@ -8,6 +8,8 @@
 //!
 //! - [`wire`] is pure: a request as CGI variables, a reply that is safe to send, and the seam for codecs.
 //! - [`server`] is the engine that all protocols share. It knows no Python.
+//! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
+//!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
 //!
@@ -36,6 +38,7 @@ python.stop(std::time::Duration::from_secs(5));
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
+//! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
 //! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split |
 //!
 //! # Linking
@@ -67,8 +70,12 @@ python.stop(std::time::Duration::from_secs(5));
 
 #![deny(unsafe_code)]
 
+mod clock;
 mod exchange;
 mod failure;
+#[cfg(feature = "tokio")]
+pub mod gateway;
+mod listening;
 mod mount;
 mod panics;
 pub mod server;

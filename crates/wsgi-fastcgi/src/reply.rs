@@ -50,6 +50,10 @@ impl Reply {
         self.state != State::Unstarted
     }
 
+    pub(crate) fn bodiless(&self) -> bool {
+        self.state == State::Silent
+    }
+
     pub(crate) fn start(&mut self, head: &ResponseHead, head_only: bool, out: &mut Vec<u8>) {
         if self.started() {
             return;
@@ -128,10 +132,16 @@ impl Reply {
         Some(Last { start: last.start, header })
     }
 
-    pub(crate) fn log(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    /// Queues text for the web server's log. nginx makes one entry of one record and cuts it, so a long text goes out in several, each of
+    /// whole lines: the end of a traceback is what says most.
+    pub(crate) fn log(&mut self, mut text: &[u8], out: &mut Vec<u8>) {
         self.seal();
         self.logged |= !text.is_empty();
-        record::push_stream(kind::STDERR, self.id, text, out);
+        while !text.is_empty() {
+            let (entry, rest) = text.split_at(entry_end(text));
+            record::push_stream(kind::STDERR, self.id, entry, out);
+            text = rest;
+        }
     }
 
     /// Something else is about to be queued: the record that was queued last stays as it is.
@@ -174,6 +184,16 @@ impl Reply {
     }
 }
 
+/// Where the lines end that make one entry of a log; a line that is longer by itself is one.
+fn entry_end(text: &[u8]) -> usize {
+    if text.len() <= ENTRY_BYTES {
+        return text.len();
+    }
+    let end = |byte: &u8| *byte == b'\n';
+    let fitting = text[..ENTRY_BYTES].iter().rposition(end);
+    fitting.or_else(|| text.iter().position(end)).map_or(text.len(), |at| at + 1)
+}
+
 /// Queues a whole reply outside of any record, for a peer that speaks another protocol.
 pub(crate) fn refuse_foreign(status: &[u8], error: &Error, out: &mut Vec<u8>) {
     let (head, text) = refusal(error);
@@ -206,3 +226,5 @@ fn cgi_head(status: &[u8], head: &ResponseHead, out: &mut Vec<u8>) {
 /// Always there: without it 200 is meant, or 302 if there is a `Location` (RFC 3875, 6.2).
 const STATUS: &[u8] = b"Status: ";
 const REFUSAL_BYTES: usize = 500;
+/// nginx cuts an entry of its log after 2 KiB, and the request takes its part of that.
+const ENTRY_BYTES: usize = 1024;

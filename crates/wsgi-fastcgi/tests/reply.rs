@@ -149,11 +149,15 @@ fn replies_without_a_body_have_none() {
         let mut asked = Asked::new(method);
         let mut head = ResponseHead::new(status.as_bytes()).unwrap();
         head.set_content_length(5);
+        assert!(!asked.codec.bodiless());
         asked.start(&head);
+        assert!(asked.codec.bodiless());
         asked.data("hello");
         assert!(!asked.raw("hello"));
         assert_eq!(asked.finish(), Next::Request);
-        let expected = format!("Status: {status}\r\nContent-Length: 5\r\n\r\n").into_bytes();
+        // RFC 9110, 8.6.
+        let length = if status.starts_with("204") { "" } else { "Content-Length: 5\r\n" };
+        let expected = format!("Status: {status}\r\n{length}\r\n").into_bytes();
         assert_eq!(content(&records(&asked.out), STDOUT, ID, true), expected);
     }
 }
@@ -229,6 +233,21 @@ fn the_log_goes_to_the_web_server_where_that_is_asked_for() {
     asked.start(&unsized_head());
     asked.finish();
     assert!(records(&asked.out).iter().all(|record| record.0 != STDERR));
+}
+
+#[test]
+fn a_long_text_for_the_log_is_several_entries_of_whole_lines() {
+    let line = |length: usize| vec![b'a'; length - 1].into_iter().chain([b'\n']).collect::<Vec<u8>>();
+    let mut asked = Asked::of(&FastCgi::new().log_to_peer(true), "GET");
+    let lines = [line(600), line(424), line(1), line(3000), line(500), line(600)];
+    assert!(asked.codec.log(&lines.concat(), &mut asked.out));
+    asked.start(&unsized_head());
+    asked.finish();
+    let seen = records(&asked.out);
+    let lengths: Vec<_> = seen.iter().filter(|record| record.0 == STDERR).map(|record| record.2.len()).collect();
+    // The last one is the end of the stream.
+    assert_eq!(lengths, [1024, 1, 3000, 500, 600, 0]);
+    assert!(content(&seen, STDERR, ID, true) == lines.concat());
 }
 
 #[test]

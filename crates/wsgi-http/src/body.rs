@@ -13,9 +13,9 @@
 //! Framing is understood a byte at a time, so where the network cut it cannot matter, and nothing waits in the caller's buffer.
 
 use bytes::{Buf, Bytes, BytesMut};
-use wsgi_core::wire::{BodyLength, Error, Limits};
+use wsgi_core::wire::{BodyLength, Error, Limits, is_token};
 
-use crate::head::{is_text, is_token};
+use crate::head::is_text;
 
 /// What is still to come of a request's body.
 #[derive(Debug)]

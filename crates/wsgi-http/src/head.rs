@@ -13,7 +13,7 @@ use std::net::Ipv6Addr;
 use bytes::{Buf, BytesMut};
 use httparse::{EMPTY_HEADER, Header, Status};
 use memchr::{memchr, memchr_iter};
-use wsgi_core::wire::{BodyLength, Error, Known, Limits, RequestHead, Underscores};
+use wsgi_core::wire::{BodyLength, Error, Known, Limits, RequestHead, Underscores, is_token};
 
 use crate::Config;
 use crate::ends::Ends;
@@ -417,7 +417,7 @@ fn transfer_encoding(value: &[u8]) -> Result<(), Error> {
 }
 
 /// Whether this is a host and perhaps a port, or nothing (RFC 9110, 7.2; RFC 3986, 3.2.2).
-fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     let (host_ends, host_is_valid) = match value {
         [] => return true,
         [b'[', rest @ ..] => match memchr(b']', rest) {
@@ -495,11 +495,6 @@ pub(crate) fn fault_of_fields(head: &[u8]) -> Option<Error> {
     None
 }
 
-/// RFC 9110, 5.6.2.
-pub(crate) fn is_token(byte: u8) -> bool {
-    TOKEN[byte as usize]
-}
-
 /// What a field value may hold: visible ASCII, space, tab, and bytes beyond ASCII (RFC 9110, 5.5).
 pub(crate) fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= 0x20 && byte != 0x7f)
@@ -541,23 +536,6 @@ const STACK_FIELDS: usize = 128;
 const QUOTED_BYTES: usize = 40;
 /// Not to be seen: [`fault_of_fields`] finds whatever `httparse` does.
 pub(crate) const UNEXPLAINED: &str = "request head is not understood";
-
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut token = (byte as u8).is_ascii_alphanumeric();
-        let others = b"!#$%&'*+-.^_`|~";
-        let mut at = 0;
-        while at < others.len() {
-            token |= byte as u8 == others[at];
-            at += 1;
-        }
-        table[byte] = token;
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

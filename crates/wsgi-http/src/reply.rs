@@ -67,12 +67,7 @@ pub(crate) fn head(
     out.extend_from_slice(VERSION);
     out.extend_from_slice(head.status_line());
     out.extend_from_slice(b"\r\n");
-    // A reply of 204 must not have a length (RFC 9110, 8.6), and frameworks give it one.
-    if head.code() == 204 && head.content_length().is_some() {
-        lines_without_length(head, out);
-    } else {
-        out.extend_from_slice(head.lines());
-    }
+    out.extend_from_slice(head.lines());
     match (head.has_server(), head.has_date()) {
         (false, false) => out.extend_from_slice(&signature.line),
         (false, true) => out.extend_from_slice(signature.server_line()),
@@ -98,20 +93,13 @@ pub(crate) fn informational(head: &ResponseHead, out: &mut Vec<u8>) {
     out.extend_from_slice(VERSION);
     out.extend_from_slice(head.status_line());
     out.extend_from_slice(b"\r\n");
-    // RFC 9110, 8.6, again.
-    lines_without_length(head, out);
+    out.extend_from_slice(head.lines());
     out.extend_from_slice(b"\r\n");
 }
 
 /// Queues a whole reply that says why there is no other.
 pub(crate) fn refusal(error: &Error, silent: bool, signature: &Signature, date: &HttpDate, out: &mut Vec<u8>) {
-    let mut text = error.to_string();
-    if text.len() > REFUSAL_BYTES {
-        let end = (0..=REFUSAL_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
-        text.truncate(end);
-        text.push_str("...");
-    }
-    text.push('\n');
+    let text = explanation(error);
     let mut reply = ResponseHead::plain(error.status(), text.len() as u64);
     // The text may quote what was sent; no browser is to take that for a page.
     let nosniff = reply.field(b"X-Content-Type-Options", b"nosniff");
@@ -120,6 +108,18 @@ pub(crate) fn refusal(error: &Error, silent: bool, signature: &Signature, date: 
     if !silent {
         out.extend_from_slice(text.as_bytes());
     }
+}
+
+/// The text of a refusal: one line, of bounded length.
+pub(crate) fn explanation(error: &Error) -> String {
+    let mut text = error.to_string();
+    if text.len() > REFUSAL_BYTES {
+        let end = (0..=REFUSAL_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text.push('\n');
+    text
 }
 
 /// Queues the line that precedes a chunk of `size` bytes. A size of 0 would end the body.
@@ -133,14 +133,6 @@ pub(crate) fn chunk_size(size: u64, out: &mut Vec<u8>) {
         rest >>= 4;
     }
     out.extend_from_slice(&line[at..]);
-}
-
-fn lines_without_length(head: &ResponseHead, out: &mut Vec<u8>) {
-    for (name, value) in head.fields().filter(|(name, _)| !name.eq_ignore_ascii_case(b"Content-Length")) {
-        for part in [name, b": ", value, b"\r\n"] {
-            out.extend_from_slice(part);
-        }
-    }
 }
 
 /// What ends a chunk.

@@ -176,6 +176,10 @@ impl<E: Envelope> Protocol for Connection<E> {
         }
     }
 
+    fn bodiless(&self) -> bool {
+        matches!(self.phase, Phase::Exchange(Exchange { reply: Reply::Silent, .. }))
+    }
+
     fn raw(&mut self, len: u64, _: &mut Vec<u8>) -> bool {
         match &mut self.phase {
             Phase::Exchange(Exchange { reply: Reply::UntilClose, .. }) => true,
@@ -249,14 +253,7 @@ fn reply_head(status: &[u8], head: &ResponseHead, out: &mut Vec<u8>) {
     out.extend_from_slice(status);
     out.extend_from_slice(head.status_line());
     out.extend_from_slice(b"\r\n");
-    if head.code() == 204 && head.content_length().is_some() {
-        // A reply of 204 must not have a length (RFC 9110, 8.6), and frameworks give it one.
-        for (name, value) in head.fields().filter(|(name, _)| !name.eq_ignore_ascii_case(b"Content-Length")) {
-            out.extend([name, b": ", value, b"\r\n"].into_iter().flatten());
-        }
-    } else {
-        out.extend_from_slice(head.lines());
-    }
+    out.extend_from_slice(head.lines());
     out.extend_from_slice(b"\r\n");
 }
 

@@ -3,6 +3,8 @@
 //!
 //! The two also give a request up in different ways, of which web servers use both: the one closes its connection, the other says
 //! `ABORT_REQUEST`; the one stops sending in mid-body, the other ends `STDIN` short of `CONTENT_LENGTH`.
+//!
+//! And in where `wsgi.errors` goes: to the server's own log, or to the web server's as `STDERR`. A case sees both as one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,41 +17,59 @@ use wsgi_fastcgi::FastCgi;
 use wsgi_fastcgi::client::{self, Event, Reply, ReplyError};
 
 use super::gateway;
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use crate::column::{Body, Broken, Column, Conversation, Feature, Front, Head, Request, Served};
 use crate::stream::Stream;
 
 /// A connection for each request.
-pub(super) const FASTCGI: FastCgiPass = FastCgiPass { keeps: false };
+pub(super) const FASTCGI: FastCgiPass = FastCgiPass { way: Way::Engine, keeps: false };
 
-/// With `KEEP_CONN`, over connections that all clients of a case share, one after the other.
-pub(super) const FASTCGI_KEPT: FastCgiPass = FastCgiPass { keeps: true };
+/// With `KEEP_CONN`, over connections that all clients of a case share, one after the other. The web server gets the log.
+pub(super) const FASTCGI_KEPT: FastCgiPass = FastCgiPass { way: Way::Engine, keeps: true };
 
-/// The blocking engine with FastCGI.
+/// The same on tokio.
+pub(super) const FASTCGI_KEPT_ON_TOKIO: FastCgiPass = FastCgiPass { way: Way::Tokio, keeps: true };
+
+/// A listener that speaks FastCGI.
 pub(super) struct FastCgiPass {
+    way: Way,
     keeps: bool,
 }
 
 impl Column for FastCgiPass {
     fn name(&self) -> &'static str {
-        if self.keeps { "engine-fastcgi-kept-unix" } else { "engine-fastcgi-tcp" }
+        match (self.way, self.keeps) {
+            (Way::Engine, true) => "engine-fastcgi-kept-unix",
+            (Way::Engine, false) => "engine-fastcgi-tcp",
+            (Way::Tokio, _) => "tokio-fastcgi-kept",
+        }
     }
 
     fn lacks(&self) -> &'static [Feature] {
         if self.keeps {
-            &[Feature::Http1, Feature::Informational, Feature::Farewell]
+            &[Feature::Http1, Feature::Strict, Feature::Origin, Feature::Informational, Feature::Farewell]
         } else {
-            &[Feature::Http1, Feature::Informational, Feature::KeepAlive]
+            &[Feature::Http1, Feature::Strict, Feature::Origin, Feature::Informational, Feature::KeepAlive]
         }
     }
 
     fn serve(&self, served: Served) -> Box<dyn Front> {
-        let transport = if self.keeps { Transport::Unix } else { Transport::Tcp };
-        let serving = Serving::start(served, transport, FastCgi::new());
-        let address = serving.address().clone();
-        Box::new(Behind { serving, connections: Arc::new(Connections::to(address, self.keeps)) })
+        let log = Arc::clone(&served.errors);
+        Box::new(self.start(served, log))
     }
 }
+
+impl FastCgiPass {
+    /// `log` gets what the web server would write to its own log.
+    fn start(&self, served: Served, log: Log) -> Behind {
+        let transport = if self.keeps { Transport::Unix } else { Transport::Tcp };
+        let serving = Serving::start(served, self.way, transport, FastCgi::new().log_to_peer(self.keeps));
+        let address = serving.address().clone();
+        Behind { serving, connections: Arc::new(Connections::to(address, self.keeps, log)) }
+    }
+}
+
+type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 struct Behind {
     serving: Serving,
@@ -78,19 +98,20 @@ impl Front for Behind {
 struct Connections {
     address: Address,
     keeps: bool,
+    log: Log,
     idle: Mutex<Vec<Stream>>,
     /// Those who read what still comes of requests that were given up.
     drains: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Connections {
-    fn to(address: Address, keeps: bool) -> Connections {
-        Connections { address, keeps, idle: Mutex::default(), drains: Mutex::default() }
+    fn to(address: Address, keeps: bool, log: Log) -> Connections {
+        Connections { address, keeps, log, idle: Mutex::default(), drains: Mutex::default() }
     }
 
     fn take(&self) -> io::Result<Stream> {
         let mut idle = self.idle.lock().expect("no panic while it is held");
-        while let Some(stream) = idle.pop() {
+        while let Some(mut stream) = idle.pop() {
             // A server may close an idle connection at any time, and has nothing else to say on it.
             if !stream.stirs() {
                 return Ok(stream);
@@ -115,6 +136,8 @@ struct Gateway {
 
 struct Upstream {
     stream: Stream,
+    /// Where text for the log goes, if the server was asked for it.
+    log: Option<Log>,
     request: client::Request,
     input: BytesMut,
     ended: bool,
@@ -140,12 +163,13 @@ impl Conversation for Gateway {
         request.begin(variables.iter().map(|(name, value)| (name, value)), &mut records).map_err(io::Error::other)?;
         let mut upstream = Upstream {
             stream,
+            log: self.connections.keeps.then(|| Arc::clone(&self.connections.log)),
             request,
             input: BytesMut::new(),
             ended: false,
             reply: Reply::to(request, asked.method.as_bytes()),
             head: ResponseHead::default(),
-            records: Records::default(),
+            records: Records::new(),
             given: 0,
             sent: !matches!(body, Body::Later(_)),
             left: if let Body::Later(length) = body { *length } else { None },
@@ -294,7 +318,10 @@ impl Upstream {
             };
             match event {
                 Ok(Event::NeedInput) => self.fill()?,
-                Ok(Event::Log(text)) => panic!("the server was not asked for a log: {text:?}"),
+                Ok(Event::Log(text)) => match &self.log {
+                    Some(log) => log(&String::from_utf8_lossy(&text)),
+                    None => panic!("the server was not asked for a log: {text:?}"),
+                },
                 Ok(event) => return Ok(event),
                 Err(ReplyError::Truncated(_) | ReplyError::GivenUp) => return Err(Broken::Truncated),
                 Err(error) => panic!("{error}"),
@@ -315,7 +342,6 @@ impl Upstream {
 
 /// The records of one reply, looked at past the client codec, which is more lenient than this: it leaves out what goes beyond a declared length,
 /// and the body of a reply that must not have one.
-#[derive(Default)]
 struct Records {
     /// What came of a record's header.
     header: Vec<u8>,
@@ -327,10 +353,25 @@ struct Records {
     /// How much of STDOUT follows the head.
     body: u64,
     stdout_ended: bool,
+    stderr_ended: bool,
     request_ended: bool,
 }
 
 impl Records {
+    /// A stream that is not used has no end.
+    fn new() -> Records {
+        Records {
+            header: Vec::new(),
+            content: 0,
+            padding: 0,
+            head: Vec::new(),
+            body: 0,
+            stdout_ended: false,
+            stderr_ended: true,
+            request_ended: false,
+        }
+    }
+
     fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.content > 0 {
@@ -369,6 +410,8 @@ impl Records {
                 assert!(!self.stdout_ended, "STDOUT after its end");
                 self.stdout_ended = self.content == 0;
             }
+            STDERR if self.content > 0 => self.stderr_ended = false,
+            STDERR => self.stderr_ended = true,
             END_REQUEST => self.request_ended = true,
             // In this direction: the reply is given up.
             ABORT_REQUEST => {}
@@ -386,7 +429,7 @@ impl Records {
     }
 
     fn must_be_whole(&self, given: u64) {
-        assert!(self.request_ended && self.stdout_ended, "a reply ended without the end of STDOUT");
+        assert!(self.request_ended && self.stdout_ended && self.stderr_ended, "a reply ended without the end of its streams");
         assert!(self.head.starts_with(b"Status: "), "a reply begins with {:?}", crate::client::latin1(&self.head));
         assert_eq!(self.body, given, "bytes of STDOUT do not belong to the reply");
     }
@@ -395,6 +438,7 @@ impl Records {
 const ABORT_REQUEST: u8 = 2;
 const END_REQUEST: u8 = 3;
 const STDOUT: u8 = 6;
+const STDERR: u8 = 7;
 
 /// `fastcgi_params`: the path is in `SCRIPT_NAME`, and there is no `PATH_INFO`.
 const PARAMS: &[(&str, &str)] = &[
@@ -418,3 +462,38 @@ const PARAMS: &[(&str, &str)] = &[
     ("SERVER_NAME", "$server_name"),
     ("REDIRECT_STATUS", "200"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::{Http, collect};
+    use crate::fixture::Fixture;
+
+    #[test]
+    fn what_the_web_server_logs_is_not_in_the_servers_own_log() {
+        for (column, to_peer) in [(FASTCGI, false), (FASTCGI_KEPT, true), (FASTCGI_KEPT_ON_TOKIO, true)] {
+            let [sink, log] = [(); 2].map(|()| Arc::new(Mutex::new(String::new())));
+            let writer = |text: &Arc<Mutex<String>>| -> Log {
+                let text = Arc::clone(text);
+                Arc::new(move |more| text.lock().expect("no panic while it is held").push_str(more))
+            };
+            let served = Served {
+                application: Fixture::load("errors_stream").callable("application"),
+                prefix: String::new(),
+                threads: 1,
+                errors: writer(&sink),
+                variables: Vec::new(),
+                http: Http::default(),
+            };
+            let front = Box::new(column.start(served, writer(&log)));
+            let mut client = front.open();
+            client.send(&Request::get("/")).expect("a server that listens");
+            assert_eq!(collect(client.as_mut()).text(), "written");
+            front.stop();
+            let [sink, log] = [sink, log].map(|text| text.lock().expect("no panic while it is held").clone());
+            let (told, silent) = if to_peer { (log, sink) } else { (sink, log) };
+            assert!(told.starts_with("one line\nhalf a line\nthird line\n") && told.ends_with("printed\n"), "{told}");
+            assert_eq!(silent, "");
+        }
+    }
+}

@@ -224,7 +224,7 @@ fn a_client_that_leaves_inside_its_body_is_an_error_and_no_end() {
 #[test]
 fn a_client_that_stops_sending_inside_its_body_is_an_error_in_every_way_to_read() {
     for step in ["read=1000000", "readline=", "readlines=", "iterate=", "read=-1"] {
-        matrix("input_steps").run(|site| {
+        matrix("input_steps").needs(Feature::HalfClose).run(|site| {
             let mut client = site.ask(Request::new("POST", &format!("/?{step}")).body(Body::Later(Some(LONG))));
             client.send_body(b"part of it").unwrap();
             client.stop_sending();
@@ -287,8 +287,9 @@ fn a_client_that_expects_100_hears_the_final_answer_alone_where_nobody_reads() {
         client.raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n").unwrap();
         let seen = client.reply();
         assert_eq!((seen.informational.len(), seen.text().as_str()), (0, "not read"));
-        // The client may or may not send the body now: the connection cannot be used again.
-        assert!(!seen.reusable);
+        // The client may or may not send the body now: the connection cannot be used again. hyper ends it without saying so.
+        assert!(!seen.reusable || site.lacks(Feature::Strict));
+        assert!(client.rest().0.is_empty());
     });
 }
 

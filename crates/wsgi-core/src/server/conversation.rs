@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 
 use super::Shared;
-use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
+use crate::clock;
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
@@ -32,6 +32,8 @@ pub(super) struct Conversation<'a> {
     shared: &'a Shared,
     connection: &'a mut Connection,
     scratch: &'a mut Scratch,
+    /// Empty ones are nothing but a null pointer.
+    extensions: Extensions,
     /// Pieces of the body that were read and not yet given to the handler.
     ahead: VecDeque<Bytes>,
     body: Body,
@@ -62,7 +64,19 @@ impl<'a> Conversation<'a> {
         ended: bool,
     ) -> Conversation<'a> {
         let body = if ended || scratch.head.body() == BodyLength::Empty { Body::Ended } else { Body::Coming };
-        Conversation { shared, connection, scratch, ahead, body, expected: false, started: false, next: None, gone: None, streaming: false }
+        Conversation {
+            shared,
+            connection,
+            scratch,
+            extensions: Extensions::new(),
+            ahead,
+            body,
+            expected: false,
+            started: false,
+            next: None,
+            gone: None,
+            streaming: false,
+        }
     }
 
     /// Makes up for what the handler left out, and says what follows the reply. What is queued is still to be sent.
@@ -178,6 +192,7 @@ impl<'a> Conversation<'a> {
         if let Some(failure) = &self.gone {
             return Err(failure.error());
         }
+        self.connection.protocol.seal(&mut self.scratch.output);
         let mut waited = Duration::ZERO;
         let mut at = 0;
         while at < self.scratch.output.len() {
@@ -264,6 +279,14 @@ impl Exchange for Conversation<'_> {
         &mut self.scratch.head
     }
 
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(&self.extensions)
+    }
+
+    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+        Some(&mut self.extensions)
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         if !self.started {
             self.connection.protocol.inform(head, &mut self.scratch.output);
@@ -296,9 +319,26 @@ impl Exchange for Conversation<'_> {
         let (mut left, mut taken) = (block, true);
         while !left.is_empty() {
             let len = left.len().min(limit);
-            if !taken || len < DIRECT_BYTES || !protocol.raw(len as u64, output) {
+            if !taken || len < DIRECT_BYTES {
                 protocol.data(left, output);
                 return;
+            }
+            if !protocol.raw(len as u64, output) {
+                // Each byte of it has to be changed (TLS). What that makes of a large block is sent while it is made, rather than held whole.
+                let (piece, rest) = left.split_at(len.min(PIECE_BYTES));
+                left = rest;
+                protocol.data(piece, output);
+                match socket.send(output) {
+                    Ok(sent) => {
+                        taken = sent == output.len();
+                        output.drain(..sent);
+                    }
+                    Err(error) => {
+                        self.lost(error);
+                        return;
+                    }
+                }
+                continue;
             }
             // A large block goes out from where it lies; only what the system does not take now is copied.
             let (piece, rest) = left.split_at(len);
@@ -385,6 +425,9 @@ impl Exchange for Conversation<'_> {
         if !self.started || self.next.is_some() || range.is_empty() {
             return Ok(());
         }
+        if self.connection.protocol.bodiless() {
+            return self.flush();
+        }
         let Range { mut start, end } = range.clone();
         let limit = self.connection.protocol.raw_limit();
         while start < end {
@@ -429,6 +472,8 @@ impl Scratch {
 
 /// From this size on a block is not copied behind the head but written from where it lies.
 const DIRECT_BYTES: usize = 16 * 1024;
+/// How much of a block that cannot go out from where it lies is made ready at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// One `sendfile`, so that a fast peer with a large file does not keep the call from noticing a shutdown.
 const SEND_FILE_BYTES: usize = 1 << 20;
 /// How much of a body that nobody read is thrown away to keep a connection.

@@ -23,6 +23,7 @@ mod paths;
 mod protocol;
 mod request_head;
 mod response_head;
+mod token;
 
 pub use date::HttpDate;
 pub use error::Error;
@@ -33,3 +34,4 @@ pub use paths::{PathRule, Paths, UnknownPathRule};
 pub use protocol::{CloseReason, Dialect, Event, Next, Protocol};
 pub use request_head::{BodyLength, Name, RequestHead, Underscores};
 pub use response_head::{HeadError, ResponseHead};
+pub use token::is_token;

@@ -2,7 +2,12 @@
 
 use http::StatusCode;
 
+use super::is_token;
+
 /// The head of a reply. It cannot hold what must not be sent: a control character, a hop-by-hop field, a second `Content-Length`.
+///
+/// A reply of 1xx or 204 must not have a `Content-Length` at all (RFC 9110, 8.6). Frameworks give it one, so that is no error: it is checked
+/// and then left out of the fields.
 ///
 /// Fields are kept as they go out (`Name: value`, each ended by CR LF), which is what HTTP, uwsgi, FastCGI and SCGI all send.
 ///
@@ -124,7 +129,7 @@ impl ResponseHead {
     /// What must not be sent; see [`HeadError`]. The head is as it was before.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
         // Folds, since without an early exit the compiler takes many bytes at a time; this runs for every field of every reply.
-        if name.is_empty() || !name.iter().fold(true, |good, &byte| good & TOKEN[byte as usize]) {
+        if name.is_empty() || !name.iter().fold(true, |good, &byte| good & is_token(byte)) {
             return Err(HeadError::Name);
         }
         if value.iter().fold(false, |bad, &byte| bad | is_control(byte)) {
@@ -136,7 +141,12 @@ impl ResponseHead {
             Special::Date => self.has_date = true,
             Special::Server => self.has_server = true,
             Special::ContentLength if self.content_length.is_some() => return Err(HeadError::Repeated),
-            Special::ContentLength => self.content_length = Some(decimal(value).ok_or(HeadError::ContentLength)?),
+            Special::ContentLength => {
+                self.content_length = Some(decimal(value).ok_or(HeadError::ContentLength)?);
+                if self.lengthless() {
+                    return Ok(());
+                }
+            }
         }
         self.lines.reserve(name.len() + value.len() + 4);
         self.lines.extend_from_slice(name);
@@ -150,6 +160,9 @@ impl ResponseHead {
     pub fn set_content_length(&mut self, length: u64) {
         if self.content_length.is_none() {
             self.content_length = Some(length);
+            if self.lengthless() {
+                return;
+            }
             self.lines.extend_from_slice(b"Content-Length: ");
             push_decimal(&mut self.lines, length);
             self.lines.extend_from_slice(b"\r\n");
@@ -181,7 +194,7 @@ impl ResponseHead {
         })
     }
 
-    /// The length of the body, where it is declared.
+    /// The length of the body, where it was declared, be it among the fields or not.
     pub fn content_length(&self) -> Option<u64> {
         self.content_length
     }
@@ -194,6 +207,11 @@ impl ResponseHead {
     /// Whether the fields hold a `Server`.
     pub fn has_server(&self) -> bool {
         self.has_server
+    }
+
+    /// Whether a reply with this status must not tell a length: 1xx, 204.
+    fn lengthless(&self) -> bool {
+        matches!(self.code, 100..=199 | 204)
     }
 
     /// Whether a reply with this status never has a body: 1xx, 204, 304 (RFC 9110, 6.4.1).
@@ -228,17 +246,6 @@ fn special(name: &[u8]) -> Special {
         _ => Special::None,
     }
 }
-
-/// The bytes that a token is made of (RFC 9110, 5.6.2).
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
-        byte += 1;
-    }
-    table
-};
 
 fn is_control(byte: u8) -> bool {
     byte < 0x20 || byte == 0x7f
@@ -315,6 +322,23 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_that_must_not_tell_a_length_does_not() {
+        for head in [ResponseHead::new(b"204 No Content").unwrap(), ResponseHead::early_hints()] {
+            let (mut given, mut derived) = (head.clone(), head);
+            given.field(b"X-A", b"1").unwrap();
+            given.field(b"content-LENGTH", b"5").unwrap();
+            given.field(b"X-B", b"2").unwrap();
+            assert_eq!((given.lines(), given.content_length()), (&b"X-A: 1\r\nX-B: 2\r\n"[..], Some(5)));
+            assert_eq!(given.field(b"Content-Length", b"5"), Err(HeadError::Repeated));
+            derived.set_content_length(0);
+            assert_eq!(derived.field(b"Content-Length", b"x"), Err(HeadError::Repeated));
+            assert_eq!(derived.lines(), b"");
+        }
+        assert!(ResponseHead::plain(StatusCode::NOT_MODIFIED, 5).lines().ends_with(b"Content-Length: 5\r\n"));
+        assert_eq!(ResponseHead::new(b"204 None").unwrap().field(b"Content-Length", b"x"), Err(HeadError::ContentLength));
+    }
+
+    #[test]
     fn fields_come_back_as_they_were_given() {
         let mut head = ResponseHead::new(b"200 OK").unwrap();
         let given: [(&[u8], &[u8]); 4] = [(b"Set-Cookie", b"a: b; c"), (b"Set-Cookie", b""), (b"date", b"caf\xe9"), (b"SERVER", b"x")];
@@ -325,6 +349,7 @@ mod tests {
         assert!(head.has_date() && head.has_server());
         head.reset(b"204 No Content").unwrap();
         assert!(head.bodiless() && !head.has_date() && !head.has_server() && head.lines().is_empty());
+        head.reset(b"304 Not Modified").unwrap();
         head.set_content_length(1_234_567_890_123);
         assert_eq!(head.lines(), b"Content-Length: 1234567890123\r\n");
     }

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::StatusCode;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::driver;
+use super::driver::{self, describe};
 use super::environ::{BodyState, Facts};
 use super::errors::{ErrorSink, standard_error};
+use super::exception::traceback;
 use super::input::Body;
 use super::kit::Kit;
 use super::spool::{Spooled, UnsizedBody, spool};
@@ -50,7 +52,10 @@ pub(super) struct Options {
     pub(super) unsized_body: UnsizedBody,
     pub(super) variables: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) objects: Vec<(String, Arc<Py<PyAny>>)>,
+    per_request: Option<PerRequestHook>,
 }
+
+type PerRequestHook = Arc<dyn Fn(Python<'_>, &dyn Exchange, &Bound<'_, PyDict>) -> PyResult<()> + Send + Sync>;
 
 /// A name that a deployer cannot set in `environ`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,8 +65,13 @@ pub struct ReservedName(pub String);
 impl Application {
     /// An application around a callable. What kind of callable it is does not matter (clause 1).
     pub fn new(callable: Py<PyAny>) -> Application {
-        let options =
-            Options { errors: standard_error(), unsized_body: UnsizedBody::default(), variables: Vec::new(), objects: Vec::new() };
+        let options = Options {
+            errors: standard_error(),
+            unsized_body: UnsizedBody::default(),
+            variables: Vec::new(),
+            objects: Vec::new(),
+            per_request: None,
+        };
         Application { callable: Arc::new(callable), options: Arc::new(options), identity: next_identity() }
     }
 
@@ -72,6 +82,9 @@ impl Application {
 
     /// Where the text of `wsgi.errors` goes, and with it the tracebacks of exceptions that the application does not handle. By default the
     /// process's standard error.
+    ///
+    /// Where the protocol carries a log of errors and was told to use it (`FastCgi::log_to_peer`), what a request writes goes there instead until
+    /// its reply has ended, and only the rest comes here.
     ///
     /// The sink gets whole lines, except where the application flushes within one. It is called without the interpreter and may block; it
     /// may be called by several threads at once.
@@ -114,6 +127,61 @@ impl Application {
         Ok(self)
     }
 
+    /// Calls a Rust function with each fresh `environ`, when everything else is in it and before the application is called. It may put there
+    /// what belongs to this request alone: most often, a value that a handler in front has left in [`Exchange::extensions`], as a Python
+    /// object. Names should be as for [`object`](Self::object).
+    ///
+    /// The function runs attached, on the thread of the request, so it must not wait. Of several that are set, the last counts. Its error is
+    /// answered with 500, without calling the application, and its traceback goes where those of the application go.
+    ///
+    /// ```
+    /// use pyo3::prelude::*;
+    /// use wsgi_core::wsgi::Application;
+    /// use wsgi_core::{Exchange, Handler};
+    ///
+    /// /// What a handler in front finds out.
+    /// #[derive(Clone)]
+    /// struct Login(String);
+    ///
+    /// /// What the application sees of it: `environ["myapp.user"].name`.
+    /// #[pyclass(frozen, get_all)]
+    /// struct User {
+    ///     name: String,
+    /// }
+    ///
+    /// struct Authenticated(Application);
+    ///
+    /// impl Handler for Authenticated {
+    ///     fn handle(&self, exchange: &mut dyn Exchange) {
+    ///         if let Some(extensions) = exchange.extensions_mut() {
+    ///             extensions.insert(Login("ada".to_owned()));
+    ///         }
+    ///         self.0.handle(exchange);
+    ///     }
+    ///
+    ///     fn thread(&self, work: &mut dyn FnMut()) {
+    ///         self.0.thread(work);
+    ///     }
+    /// }
+    ///
+    /// # Python::initialize();
+    /// # let callable = Python::attach(|py| py.None());
+    /// let application = Application::new(callable).per_request(|py, exchange, environ| {
+    ///     match exchange.extensions().and_then(|extensions| extensions.get::<Login>()) {
+    ///         Some(Login(name)) => environ.set_item("myapp.user", Py::new(py, User { name: name.clone() })?),
+    ///         None => Ok(()),
+    ///     }
+    /// });
+    /// let handler = Authenticated(application);
+    /// ```
+    pub fn per_request(
+        mut self,
+        hook: impl Fn(Python<'_>, &dyn Exchange, &Bound<'_, PyDict>) -> PyResult<()> + Send + Sync + 'static,
+    ) -> Application {
+        self.change().per_request = Some(Arc::new(hook));
+        self
+    }
+
     fn change(&mut self) -> &mut Options {
         self.identity = next_identity();
         Arc::make_mut(&mut self.options)
@@ -139,7 +207,17 @@ impl Application {
         };
         let environ = kit.environ(py, head, &Facts::new(head, multithread, multiprocess, state))?;
         let for_head = head.get(Known::RequestMethod) == Some(b"HEAD");
-        let body = Body::new(head.body(), spooled);
+        let length = head.body();
+        if let Some(hook) = &self.options.per_request {
+            if let Err(error) = hook(py, exchange, &environ) {
+                let text = format!("exception before the application: {}\n{}", describe(exchange.head()), traceback(py, &error));
+                kit.objects.errors.get().report_before(py, exchange, &text);
+                exchange.refuse(StatusCode::INTERNAL_SERVER_ERROR, "500 Internal Server Error\n");
+                drop((error, environ));
+                return kit.give_back(py);
+            }
+        }
+        let body = Body::new(length, spooled);
         let session = kit.objects.session.clone_ref(py);
         session.get().scope(exchange, body, for_head, || {
             driver::serve(py, self.callable.bind(py), &kit, environ);

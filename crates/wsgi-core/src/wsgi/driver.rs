@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::errors::Errors;
+use super::exception::traceback;
 use super::file_wrapper::FileWrapper;
 use super::input::Broken;
 use super::kit::Kit;
@@ -25,7 +26,7 @@ use crate::wire::{Known, RequestHead};
 
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
 pub(super) fn serve(py: Python<'_>, application: &Bound<'_, PyAny>, kit: &Kit, environ: Bound<'_, PyDict>) {
-    let call = Call { session: kit.objects.session.get(), errors: kit.errors.get() };
+    let call = Call { session: kit.objects.session.get(), errors: kit.objects.errors.get() };
     match application.call1((environ, &kit.objects.start_response)) {
         Ok(answer) => {
             if let Err(failure) = call.send(&answer) {
@@ -52,6 +53,8 @@ enum Failure {
     Broke(String),
     /// The client cannot be reached.
     Gone,
+    /// A file ended before the part of it that was to be sent; which, and where.
+    FileEnded(String),
     /// Less came than `Content-Length` says.
     Short { declared: u64, sent: u64 },
 }
@@ -95,8 +98,12 @@ impl Call<'_> {
                 return self.session.detached(answer.py(), |lent| {
                     let mut desk = lent.lock();
                     let (exchange, reply) = ready(&mut desk)?;
-                    reply.send_file(exchange, &regular.file, regular.range.clone())?;
-                    complete(exchange, reply)
+                    reply.send_file(exchange, &regular.file, regular.range.clone()).map_err(|error| match error.kind() {
+                        // Of a file only, which somebody has truncated: a lost client is another kind.
+                        io::ErrorKind::UnexpectedEof => Failure::FileEnded(format!("{}: {error}", regular.name())),
+                        _ => error.into(),
+                    })?;
+                    self.end(exchange, reply)
                 });
             }
         }
@@ -115,7 +122,7 @@ impl Call<'_> {
             if !block.is_empty() {
                 reply.send(exchange, block)?;
             }
-            complete(exchange, reply)?;
+            self.end(exchange, reply)?;
             Ok(reply.excess - before)
         };
         let excess = if block.len() < LARGE_BYTES {
@@ -184,6 +191,7 @@ impl Call<'_> {
             reply.send(exchange, block)?;
             let excess = reply.excess - before;
             let then = if reply.satisfied() {
+                self.errors.end_line_before_the_end(exchange);
                 reply.finish(exchange);
                 Then::Enough
             } else {
@@ -221,7 +229,7 @@ impl Call<'_> {
         self.session.with(py, |desk| {
             let (Some(exchange), State { reply, .. }) = desk.parts() else { return Err(Failure::Gone) };
             if matches!(reply.phase(), Phase::Ready | Phase::Sent) && reply.satisfied() {
-                return complete(exchange, reply).map(|()| Then::Enough);
+                return self.end(exchange, reply).map(|()| Then::Enough);
             }
             Ok(Then::More)
         })
@@ -238,8 +246,22 @@ impl Call<'_> {
     fn complete(&self, py: Python<'_>) -> Result<(), Failure> {
         self.session.with(py, |desk| {
             let (exchange, reply) = ready(desk)?;
-            complete(exchange, reply)
+            self.end(exchange, reply)
         })
+    }
+
+    /// The body is at its end: queues what is missing, if it may be.
+    #[inline]
+    fn end(&self, exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failure> {
+        // Clause 58: the headers at the latest now. No block came, so that the length is known; unless there were some and nobody looked.
+        reply.derive_length(0);
+        reply.start(exchange);
+        if let Some(owed @ 1..) = reply.owed() {
+            return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
+        }
+        self.errors.end_line_before_the_end(exchange);
+        reply.finish(exchange);
+        Ok(())
     }
 
     /// Says what went wrong, to the log and to the client as far as it can still be told.
@@ -249,9 +271,12 @@ impl Call<'_> {
             What { gone: reply.gone.clone(), sent: reply.sent(), body: body.broken().cloned() }
         });
         let request = self.request(py);
+        // Before the reply's end, behind which its sender takes no more text.
+        self.errors.end_line(py);
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
             Failure::Gone => what.log_gone(&request),
+            Failure::FileEnded(text) => tracing::warn!(target: "wsgi", request, "file that the application returned was cut short: {text}"),
             // What a read or a write has raised and the application did not handle is not the application's fault.
             Failure::Raised(error) if what.gone.as_deref().is_some_and(|why| is_ours(py, &error, why)) => what.log_gone(&request),
             Failure::Raised(error) if what.body.as_ref().is_some_and(|broken| is_ours(py, &error, &broken.text)) => {
@@ -316,18 +341,6 @@ fn ready<'a>(desk: &'a mut Guard<'_, State>) -> Result<(&'a mut dyn Exchange, &'
     }
 }
 
-/// The body is at its end: queues what is missing, if it may be.
-fn complete(exchange: &mut dyn Exchange, reply: &mut Reply) -> Result<(), Failure> {
-    // Clause 58: the headers at the latest now. No block came, so that the length is known; unless there were some and nobody looked.
-    reply.derive_length(0);
-    reply.start(exchange);
-    if let Some(owed @ 1..) = reply.owed() {
-        return Err(Failure::Short { declared: reply.sent() + owed, sent: reply.sent() });
-    }
-    reply.finish(exchange);
-    Ok(())
-}
-
 /// Clause 11: exactly `bytes`.
 fn block<'a>(position: usize, item: &'a Bound<'_, PyAny>) -> Result<&'a [u8], Failure> {
     match item.cast_exact::<PyBytes>() {
@@ -358,7 +371,7 @@ fn is_ours(py: Python<'_>, error: &PyErr, why: &str) -> bool {
 }
 
 /// Method and target, safe to be written to a log.
-fn describe(head: &RequestHead) -> String {
+pub(super) fn describe(head: &RequestHead) -> String {
     let text = |name| String::from_utf8_lossy(head.get(name).unwrap_or_default());
     let (script, path) = (text(Known::ScriptName), text(Known::PathInfo));
     let target = match text(Known::RequestUri) {
@@ -369,15 +382,6 @@ fn describe(head: &RequestHead) -> String {
     line.push(' ');
     line.extend(target.escape_debug().take(DESCRIBED_CHARACTERS));
     line
-}
-
-/// What Python would print.
-fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let lines = py.import("traceback")?.call_method1("format_exception", (error.get_type(py), error.value(py), error.traceback(py)))?;
-        Ok(intern!(py, "").call_method1("join", (lines,))?.cast_into::<pyo3::types::PyString>()?.to_string_lossy().into_owned())
-    };
-    format().unwrap_or_else(|_| format!("{error}\n"))
 }
 
 /// How much of a list is queued before it is sent.

@@ -43,7 +43,7 @@ pub(super) struct PerRequest<'a> {
     /// Changes when the objects do.
     pub(super) generation: u64,
     /// Name and object.
-    pub(super) entries: [(&'a Bound<'a, PyString>, &'a Py<PyAny>); 3],
+    pub(super) entries: [(&'a Bound<'a, PyString>, &'a Py<PyAny>); 4],
 }
 
 /// Makes every `environ` of one application on one thread.

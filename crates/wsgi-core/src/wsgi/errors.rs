@@ -1,6 +1,10 @@
-//! `wsgi.errors`: a text stream that takes any `str` and hands whole lines to a sink.
+//! `wsgi.errors`: a text stream that takes any `str` and hands on whole lines, to whoever sent the request or to a sink.
 //!
 //! `print(..., file=environ["wsgi.errors"])` writes the text and the line's end apart; joined here, lines of several threads do not mix.
+//!
+//! Where the protocol carries a log and the operator wants it there ([`Exchange::log`]), a request's own stream writes to it until the reply has
+//! ended. Everything else goes to the sink: what is written later, and all of it where nobody asked. So whoever keeps the stream may go on
+//! writing, and nothing of it turns up in the log of another request.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +14,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::session::Session;
 use super::text::kind;
+use crate::Exchange;
 
 /// Where the text of `wsgi.errors` goes. Called without the interpreter, since it may block; by several threads at once.
 pub type ErrorSink = Arc<dyn Fn(&str) + Send + Sync>;
@@ -22,9 +28,10 @@ pub(super) fn standard_error() -> ErrorSink {
     })
 }
 
-/// `environ["wsgi.errors"]`. It does not belong to a request, so whoever keeps it may go on writing.
+/// `environ["wsgi.errors"]`.
 #[pyclass(frozen, module = "wsgi", name = "Errors")]
 pub(super) struct Errors {
+    session: Py<Session>,
     sink: ErrorSink,
     line: Mutex<String>,
     /// Whether `line` holds anything: a look that costs no lock.
@@ -32,8 +39,8 @@ pub(super) struct Errors {
 }
 
 impl Errors {
-    pub(super) fn new(sink: ErrorSink) -> Errors {
-        Errors { sink, line: Mutex::new(String::new()), unfinished: AtomicBool::new(false) }
+    pub(super) fn new(session: Py<Session>, sink: ErrorSink) -> Errors {
+        Errors { session, sink, line: Mutex::new(String::new()), unfinished: AtomicBool::new(false) }
     }
 
     /// Writes text of our own, whole lines, after whatever is unfinished.
@@ -42,7 +49,14 @@ impl Errors {
         self.hand_over(py, text);
     }
 
-    /// Ends a line that the request which is over left unfinished.
+    /// Writes text of our own about a request whose exchange is not lent to the session yet.
+    pub(super) fn report_before(&self, py: Python<'_>, exchange: &mut dyn Exchange, text: &str) {
+        if !exchange.log(text.as_bytes()) {
+            py.detach(|| (self.sink)(text));
+        }
+    }
+
+    /// Ends a line that was left unfinished by a request that is over.
     pub(super) fn end_line(&self, py: Python<'_>) {
         if self.unfinished.load(Ordering::Relaxed) {
             let mut line = self.take();
@@ -50,6 +64,29 @@ impl Errors {
                 line.push('\n');
                 self.hand_over(py, &line);
             }
+        }
+    }
+
+    /// The same for a reply that is about to end, behind which its sender takes no more text. Nothing where it takes none at all.
+    #[inline]
+    pub(super) fn end_line_before_the_end(&self, exchange: &mut dyn Exchange) {
+        if self.unfinished.load(Ordering::Relaxed) && self.session.get().logs() {
+            self.end_line_by(exchange);
+        }
+    }
+
+    #[cold]
+    fn end_line_by(&self, exchange: &mut dyn Exchange) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.is_empty() {
+            return;
+        }
+        line.push('\n');
+        if exchange.log(line.as_bytes()) {
+            line.clear();
+            self.unfinished.store(false, Ordering::Relaxed);
+        } else {
+            line.pop();
         }
     }
 
@@ -78,8 +115,19 @@ impl Errors {
     }
 
     fn hand_over(&self, py: Python<'_>, text: &str) {
-        // A pipe that nobody reads must not stop every other request.
-        py.detach(|| (self.sink)(text));
+        if !self.session.get().log(py, text) {
+            // A pipe that nobody reads must not stop every other request.
+            py.detach(|| (self.sink)(text));
+        }
+    }
+}
+
+impl Drop for Errors {
+    /// What was written last is not lost, though nobody has ended the line.
+    fn drop(&mut self) {
+        if self.unfinished.load(Ordering::Relaxed) {
+            Python::attach(|py| self.end_line(py));
+        }
     }
 }
 
@@ -114,6 +162,7 @@ impl Errors {
         if !line.is_empty() {
             self.hand_over(py, &line);
         }
+        self.session.get().send_log(py);
     }
 }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyModule, PyType};
+use pyo3::types::{PyBytes, PyDict, PyModule, PyType};
+
+use super::exception::{summary, traceback};
 
 /// Why there is no application.
 ///
@@ -246,25 +248,6 @@ fn neighbour_hint(py: Python<'_>, file: &Path, error: &PyErr) -> Option<String> 
     let (folder, top) = (file.parent()?, missing.split('.').next()?);
     let there = folder.join(top).is_dir() || folder.join(format!("{top}.py")).is_file();
     there.then(|| format!(": {top:?} lies beside the file, in a folder that is not searched: add {folder:?} to the Python path"))
-}
-
-/// The exception in one line, such as `ImproperlyConfigured: no SECRET_KEY`.
-pub(super) fn summary(py: Python<'_>, error: &PyErr) -> String {
-    let name = error.get_type(py).qualname().map_or_else(|_| "an exception".to_owned(), |name| name.to_string());
-    let text = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
-    match text.lines().find(|line| !line.trim().is_empty()) {
-        Some(line) => format!("{name}: {}", line.trim()),
-        None => name,
-    }
-}
-
-/// What Python would print about an exception.
-fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let lines = py.import("traceback")?.call_method1("format_exception", (error.get_type(py), error.value(py), error.traceback(py)))?;
-        lines.cast_into::<PyList>()?.iter().map(|line| Ok(line.str()?.to_string_lossy().into_owned())).collect()
-    };
-    format().unwrap_or_else(|_| format!("{}\n", summary(py, error)))
 }
 
 /// `sys.path` without the standard library's own entries, in which nobody expects an application.

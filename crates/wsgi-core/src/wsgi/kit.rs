@@ -15,7 +15,7 @@ use pyo3::{ffi, intern};
 use super::application::Application;
 use super::early_hints::{ClientDisconnected, EarlyHints};
 use super::environ::{Environs, Facts, PerRequest};
-use super::errors::Errors;
+use super::errors::{ErrorSink, Errors};
 use super::file_wrapper::FileWrapper;
 use super::input::Input;
 use super::session::Session;
@@ -26,7 +26,8 @@ use crate::wire::RequestHead;
 /// One thread's kit for one application.
 pub(super) struct Kit {
     application: u64,
-    pub(super) errors: Py<Errors>,
+    /// Where the text of `wsgi.errors` goes unless the peer takes it.
+    sink: ErrorSink,
     pub(super) objects: Objects,
     environs: Environs,
 }
@@ -38,6 +39,7 @@ pub(super) struct Objects {
     start: Py<StartResponse>,
     /// The bound method of `start`.
     pub(super) start_response: Py<PyAny>,
+    pub(super) errors: Py<Errors>,
     input: Py<PyAny>,
     early_hints: Py<PyAny>,
     client_disconnected: Py<PyAny>,
@@ -58,7 +60,6 @@ impl Kit {
 
     fn new(py: Python<'_>, application: &Application) -> PyResult<Kit> {
         let options = application.options();
-        let errors = Py::new(py, Errors::new(options.errors.clone()))?;
         let base = PyDict::new(py);
         // What the codec does not say has the least surprising value (clauses 14 to 20).
         for (name, value) in [
@@ -74,7 +75,6 @@ impl Kit {
             base.set_item(PyString::intern(py, name), PyString::intern(py, value))?;
         }
         base.set_item(intern!(py, "wsgi.version"), (1, 0))?;
-        base.set_item(intern!(py, "wsgi.errors"), &errors)?;
         base.set_item(intern!(py, "wsgi.run_once"), false)?;
         // D1: true because it is; absent would be the only other honest way.
         base.set_item(intern!(py, "wsgi.input_terminated"), true)?;
@@ -87,15 +87,18 @@ impl Kit {
         }
         let names = options.variables.iter().map(|(name, _)| name.clone());
         let fixed = names.chain(options.objects.iter().map(|(name, _)| name.clone().into_bytes())).collect();
-        Ok(Kit { application: application.identity(), errors, objects: Objects::new(py, 0)?, environs: Environs::new(base, fixed) })
+        let sink = options.errors.clone();
+        let objects = Objects::new(py, 0, &sink)?;
+        Ok(Kit { application: application.identity(), sink, objects, environs: Environs::new(base, fixed) })
     }
 
     pub(super) fn environ<'py>(&mut self, py: Python<'py>, head: &RequestHead, facts: &Facts) -> PyResult<Bound<'py, PyDict>> {
-        let Objects { generation, input, early_hints, client_disconnected, .. } = &self.objects;
+        let Objects { generation, errors, input, early_hints, client_disconnected, .. } = &self.objects;
         let objects = PerRequest {
             generation: *generation,
             entries: [
                 (intern!(py, "wsgi.input"), input),
+                (intern!(py, "wsgi.errors"), errors.as_any()),
                 (intern!(py, "wsgi.early_hints"), early_hints),
                 (intern!(py, "waitress.client_disconnected"), client_disconnected),
             ],
@@ -106,7 +109,7 @@ impl Kit {
     /// Keeps the kit for this thread's next request.
     pub(super) fn give_back(mut self: Box<Kit>, py: Python<'_>) -> PyResult<()> {
         if !self.objects.unshared(py, self.environs.holders(self.objects.generation)) {
-            self.objects = Objects::new(py, self.objects.generation + 1)?;
+            self.objects = Objects::new(py, self.objects.generation + 1, &self.sink)?;
         }
         // What is dropped here may run Python, and with it another request on this thread: not while the list is borrowed.
         let dropped = KITS.with_borrow_mut(|kits| {
@@ -124,7 +127,7 @@ impl Kit {
 }
 
 impl Objects {
-    fn new(py: Python<'_>, generation: u64) -> PyResult<Objects> {
+    fn new(py: Python<'_>, generation: u64, sink: &ErrorSink) -> PyResult<Objects> {
         let session = Py::new(py, Session::new())?;
         let of = || session.clone_ref(py);
         let write = Py::new(py, Write { session: of() })?;
@@ -133,6 +136,7 @@ impl Objects {
             generation,
             start_response: start.getattr(py, intern!(py, "start_response"))?,
             start,
+            errors: Py::new(py, Errors::new(of(), sink.clone()))?,
             input: Py::new(py, Input { session: of() })?.into_any(),
             early_hints: Py::new(py, EarlyHints { session: of() })?.into_any(),
             client_disconnected: Py::new(py, ClientDisconnected { session: of() })?.into_any(),
@@ -140,15 +144,16 @@ impl Objects {
         })
     }
 
-    /// Whether nothing outside the kit refers to any of the objects. `holders` is how many dictionaries of the kit hold the three of them
+    /// Whether nothing outside the kit refers to any of the objects. `holders` is how many dictionaries of the kit hold the four of them
     /// that stand in an `environ`.
     fn unshared(&self, py: Python<'_>, holders: usize) -> bool {
         let in_environ = 1 + holders;
-        // The session is held by the kit, by `start`, by `write` and by the three.
-        count(py, &self.session) == 6
+        // The session is held by the kit, by `start`, by `write` and by the four.
+        count(py, &self.session) == 7
             && count(py, &self.start) == 2
             && count(py, &self.start.get().write) == 1
             && count(py, &self.start_response) == 1
+            && count(py, &self.errors) == in_environ
             && [&self.input, &self.early_hints, &self.client_disconnected].into_iter().all(|object| count(py, object) == in_environ)
     }
 }

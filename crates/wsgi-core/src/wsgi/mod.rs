@@ -38,7 +38,7 @@
 //! | `wsgi.file_wrapper` | sends regular files by `sendfile` |
 //! | `wsgi.early_hints` | sends 103 Early Hints |
 //! | `waitress.client_disconnected` | whether the client is known to be gone |
-//! | anything else | [`Application::variable`] and [`Application::object`] |
+//! | anything else | [`Application::variable`], [`Application::object`] and [`Application::per_request`] |
 //!
 //! The process's environment variables are not among them.
 
@@ -47,6 +47,7 @@ mod driver;
 mod early_hints;
 mod environ;
 mod errors;
+mod exception;
 mod file_wrapper;
 mod import;
 mod input;

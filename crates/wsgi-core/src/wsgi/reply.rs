@@ -29,6 +29,8 @@ pub(super) struct Reply {
     pub(super) excess: u64,
     /// Something is queued that was not flushed.
     pub(super) unflushed: bool,
+    /// How many bytes of it are text for a log.
+    pub(super) logged: u32,
     /// Why the client cannot be reached any more.
     pub(super) gone: Option<String>,
 }
@@ -185,7 +187,18 @@ impl Reply {
     /// Sends what is queued. Blocks.
     pub(super) fn flush(&mut self, exchange: &mut dyn Exchange) -> io::Result<()> {
         self.unflushed = false;
+        self.logged = 0;
         exchange.flush().inspect_err(|error| self.lose(error))
+    }
+
+    /// Queues text for the log of whoever sent the request. False if it is not wanted there, or the reply has ended.
+    pub(super) fn log(&mut self, exchange: &mut dyn Exchange, text: &[u8]) -> bool {
+        let taken = exchange.log(text);
+        if taken {
+            self.unflushed = true;
+            self.logged = self.logged.saturating_add(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        taken
     }
 
     /// Notes that the client cannot be reached.

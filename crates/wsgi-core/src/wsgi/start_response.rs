@@ -91,8 +91,6 @@ fn fill(head: &mut ResponseHead, status: &Bound<'_, PyAny>, headers: &Bound<'_, 
     let Ok(list) = headers.cast_exact::<PyList>() else {
         return Err(PyTypeError::new_err(format!("start_response() headers must be list, got {}", kind(headers))));
     };
-    // RFC 9110, 8.6: no Content-Length with 204. Applications set one without thinking, so it is left out and not refused.
-    let without_length = head.code() == 204;
     for (position, item) in list.iter().enumerate() {
         let pair = item.cast_exact::<PyTuple>().ok().filter(|pair| pair.len() == 2);
         let Some(Ok((name, value))) = pair.map(|pair| Ok::<_, PyErr>((pair.get_item(0)?, pair.get_item(1)?))) else {
@@ -104,9 +102,6 @@ fn fill(head: &mut ResponseHead, status: &Bound<'_, PyAny>, headers: &Bound<'_, 
         let place = || format!("headers[{position}]");
         let name = to_latin1(name).ok_or_else(|| not_latin1(&place(), &item))?;
         let value = to_latin1(value).ok_or_else(|| not_latin1(&place(), &item))?;
-        if without_length && name.eq_ignore_ascii_case(b"Content-Length") {
-            continue;
-        }
         head.field(name, value).map_err(|error| PyValueError::new_err(format!("start_response() {} {} {error}", place(), show(&item))))?;
     }
     Ok(())

@@ -105,6 +105,9 @@ impl App {
             flushes: 0,
             fail_at: None,
             disconnected: false,
+            takes_log: false,
+            file_ends: None,
+            extensions: http::Extensions::new(),
             threads: (true, false),
             started: false,
             ended: false,
@@ -280,6 +283,11 @@ pub(crate) struct Recorder {
     flushes: usize,
     fail_at: Option<usize>,
     pub(crate) disconnected: bool,
+    /// Whether it takes text for the log of whoever sent the request.
+    pub(crate) takes_log: bool,
+    /// Where a file ends that is sent, though it was longer a moment ago.
+    pub(crate) file_ends: Option<u64>,
+    pub(crate) extensions: http::Extensions,
     /// `multithread` and `multiprocess`.
     pub(crate) threads: (bool, bool),
     started: bool,
@@ -326,6 +334,10 @@ impl Exchange for Recorder {
         &mut self.head
     }
 
+    fn extensions(&self) -> Option<&http::Extensions> {
+        Some(&self.extensions)
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         assert!(!self.started, "inform after start");
         let fields = String::from_utf8_lossy(head.lines()).replace("\r\n", ";");
@@ -365,6 +377,14 @@ impl Exchange for Recorder {
         self.note("abort".to_owned());
     }
 
+    fn log(&mut self, text: &[u8]) -> bool {
+        let takes = self.takes_log && !self.ended;
+        if takes && !text.is_empty() {
+            self.note(format!("log {}", String::from_utf8_lossy(text)));
+        }
+        takes
+    }
+
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
         self.note("read".to_owned());
         self.take(max)
@@ -386,6 +406,9 @@ impl Exchange for Recorder {
 
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         assert!(self.started && !self.ended, "send_file outside of a reply");
+        if let Some(end) = self.file_ends {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {end}, expected {} bytes", range.end)));
+        }
         let mut block = vec![0; (range.end - range.start) as usize];
         file.read_exact_at(&mut block, range.start)?;
         self.note(format!("send_file {}..{}", range.start, range.end));

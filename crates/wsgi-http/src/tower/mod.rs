@@ -23,22 +23,21 @@
 //! use axum::Router;
 //! use axum::extract::ConnectInfo;
 //! use axum::routing::get;
-//! use wsgi_core::Interpreter;
+//! use wsgi_core::Handler;
 //! use wsgi_core::workers::Workers;
 //! use wsgi_http::tower::WsgiService;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let python = Interpreter::builder().chdir("/srv/mysite").home("/srv/mysite/venv").start()?;
-//! let workers = Workers::builder(python.load("mysite.wsgi:application")?).threads(8).start()?;
-//! let django = WsgiService::new(workers.clone()).peer_from(|info: &ConnectInfo<SocketAddr>| info.0);
+//! /// The application is what `python.load("mysite.wsgi:application")?` gives, of a `wsgi_core::Interpreter`.
+//! async fn serve(application: impl Handler + 'static) -> std::io::Result<()> {
+//!     let workers = Workers::builder(application).threads(8).start()?;
+//!     let django = WsgiService::new(workers.clone()).peer_from(|info: &ConnectInfo<SocketAddr>| info.0);
 //!
-//! let app = Router::new().route("/api/fast", get(|| async { "from Rust" })).fallback_service(django);
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-//! axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
-//! workers.shutdown();
-//! # Ok(())
-//! # }
+//!     let app = Router::new().route("/api/fast", get(|| async { "from Rust" })).fallback_service(django);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//!     workers.shutdown();
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Under a prefix: `Router::new().nest_service("/legacy", django.script_name("/legacy"))`. A router takes off the prefix before the service
@@ -68,13 +67,16 @@
 //! # Where it differs from the server's own HTTP
 //!
 //! What the server in front (hyper, say) decides is not ours: which requests it refuses, whether fields of replies keep their case (hyper's
-//! are lower case), `Connection`, `Date`, chunks. It has no way to send 103 Early Hints, so those are left out, and no word for the reason of a
-//! status, which is in the response's extensions as a [`Reason`].
+//! are lower case), `Date`, chunks. It has no way to send 103 Early Hints, so those are left out. The reason of a status is in the response's
+//! extensions as a [`Reason`]; hyper sends it if a layer makes a `hyper::ext::ReasonPhrase` of it.
+//!
+//! A reply without a body, as to `HEAD`, is sent with its head; an application that goes on nevertheless ends with its next block.
 
 mod body;
 mod future;
 mod pump;
 mod request;
+mod response;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -89,6 +91,8 @@ use wsgi_core::workers::Workers;
 
 pub use self::body::{BodyError, WsgiBody};
 pub use self::future::WsgiFuture;
+#[cfg(feature = "hyper")]
+pub(crate) use self::response::refusal;
 use crate::ends;
 
 /// Any error, as request bodies have them.
@@ -115,10 +119,17 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) underscores: Underscores,
     pub(crate) server_name: Option<String>,
-    pub(crate) script_name: String,
+    pub(crate) script: Option<Script>,
     pub(crate) read_ahead: usize,
     pub(crate) retry_after: Duration,
     variables: Vec<Arc<Variables>>,
+}
+
+/// The path at which the service stands, as it is sent and as CGI has it.
+#[derive(Clone)]
+pub(crate) struct Script {
+    pub(crate) encoded: String,
+    pub(crate) decoded: Vec<u8>,
 }
 
 type Variables = dyn Fn(&Extensions, &mut RequestHead) + Send + Sync;
@@ -130,7 +141,7 @@ impl WsgiService {
             limits: Limits::default(),
             underscores: Underscores::default(),
             server_name: None,
-            script_name: String::new(),
+            script: None,
             read_ahead: 64 * 1024,
             retry_after: Duration::from_secs(1),
             variables: Vec::new(),
@@ -139,13 +150,23 @@ impl WsgiService {
     }
 
     /// Says at which path the service stands, if a router has taken that path off the request's (axum's `nest_service` does): it becomes
-    /// `SCRIPT_NAME`, and stands before the path in `REQUEST_URI`. Percent-encoded, without a slash at its end.
+    /// `SCRIPT_NAME`, and stands before the path in `REQUEST_URI`. Percent-encoded; a slash at its end does not count.
     ///
-    /// Where the path is still there, [`wsgi_core::Mount`] around the application moves it.
+    /// Such a router makes `/` of what was the path and nothing more, so the application cannot tell `/app` from `/app/`. Where that matters,
+    /// leave the path on (axum's `route_service` does, at `/app` and at `/app/{*rest}`), and let a [`wsgi_core::Mount`] around the application
+    /// move it.
+    ///
+    /// # Panics
+    /// If it is no path: it has a `?`, or a `%` without two hexadecimal digits.
     pub fn script_name(mut self, path: &str) -> WsgiService {
         let path = path.trim_end_matches('/');
         let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
-        self.change().script_name = format!("{slash}{path}");
+        let encoded = format!("{slash}{path}");
+        let mut head = RequestHead::default();
+        let understood = head.target(encoded.as_bytes()).is_ok() && !encoded.contains('?');
+        assert!(encoded.is_empty() || understood, "script name {path:?} is not a percent-encoded path");
+        let decoded = head.get(Known::PathInfo).unwrap_or_default().to_vec();
+        self.change().script = (!encoded.is_empty()).then_some(Script { encoded, decoded });
         self
     }
 

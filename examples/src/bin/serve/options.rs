@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     /// Who may connect to sockets whose peers are trusted, besides the machine itself.
     pub(crate) allow_from: Vec<Network>,
     pub(crate) path_rule: PathRule,
+    /// What applications write to `wsgi.errors` goes to the web server, where the protocol is FastCGI.
+    pub(crate) fastcgi_stderr: bool,
     pub(crate) backlog: u32,
     pub(crate) socket_mode: Option<u32>,
     pub(crate) module: Option<String>,
@@ -62,9 +64,14 @@ pub(crate) enum Action {
 }
 
 /// What is spoken at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Http,
+    /// HTTP under TLS, with a chain of certificates and its key from these files.
+    Https {
+        chain: PathBuf,
+        key: PathBuf,
+    },
     Uwsgi,
     FastCgi,
     Scgi,
@@ -101,6 +108,7 @@ impl Default for Settings {
             protocol: "uwsgi".to_owned(),
             allow_from: Vec::new(),
             path_rule: PathRule::default(),
+            fastcgi_stderr: false,
             backlog: 1024,
             socket_mode: None,
             module: None,
@@ -239,6 +247,21 @@ fn address(text: &str) -> Result<ListenAddress, String> {
     if is_name { Ok(ListenAddress::Unix(text.into())) } else { text.parse().map_err(|error: AddressError| error.to_string()) }
 }
 
+/// The fields are uWSGI's, of which it has more.
+fn listen_https(settings: &mut Settings, value: &OsStr) -> Result<(), String> {
+    let value = text(value)?;
+    let [address, chain, key] = value.split(',').collect::<Vec<_>>()[..] else {
+        return Err(match value.matches(',').count() {
+            0 | 1 => HTTPS_EXPECTED.to_owned(),
+            _ => format!("{HTTPS_EXPECTED}; ciphers and certificates of clients cannot be set"),
+        });
+    };
+    if chain.is_empty() || key.is_empty() {
+        return Err(HTTPS_EXPECTED.to_owned());
+    }
+    listen(settings, Speaks::Https { chain: chain.into(), key: key.into() }, OsStr::new(address))
+}
+
 pub(crate) static TABLE: &[Entry] = &[
     Entry {
         name: "http",
@@ -249,6 +272,16 @@ pub(crate) static TABLE: &[Entry] = &[
         help: "Answer HTTP on HOST:PORT, :PORT, the path of a Unix socket, or fd://N, an inherited descriptor; may be repeated, as may the other sockets",
         default: |_| DEFAULT_ADDRESS.to_owned(),
         apply: |settings, value| listen(settings, Speaks::Http, value),
+    },
+    Entry {
+        name: "https",
+        aliases: &["https-socket"],
+        short: None,
+        value: Some("ADDR,CERT,KEY"),
+        group: Group::Listening,
+        help: "Answer HTTPS, with a chain of certificates and its key in PEM; a change of the files is noticed",
+        default: |_| String::new(),
+        apply: listen_https,
     },
     Entry {
         name: "uwsgi-socket",
@@ -331,6 +364,19 @@ pub(crate) static TABLE: &[Entry] = &[
         default: |settings| settings.path_rule.to_string(),
         apply: |settings, value| {
             settings.path_rule = text(value)?.parse().map_err(|error: wsgi_core::wire::UnknownPathRule| error.to_string())?;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "fastcgi-stderr",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Listening,
+        help: "Send what applications write to wsgi.errors, and their tracebacks, to the web server's error log where it asks over FastCGI",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.fastcgi_stderr = true;
             Ok(())
         },
     },
@@ -804,6 +850,8 @@ fn file_and_callable(text: &str) -> (PathBuf, Option<String>) {
 /// Where the server listens if nobody says.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:8000";
 
+const HTTPS_EXPECTED: &str = "expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY";
+
 /// A year, far below what a deadline can hold.
 const LONGEST_TIMEOUT: f64 = 31_536_000.0;
 
@@ -852,6 +900,8 @@ mod tests {
     fn every_value_changes_something() {
         for (name, value) in [
             ("http", ":80"),
+            ("fastcgi-stderr", ""),
+            ("https", ":443,a.pem,a.key"),
             ("listen", "5"),
             ("chmod-socket", "0666"),
             ("module", "a"),
@@ -891,6 +941,8 @@ mod tests {
         }
         let settings = applied("head-timeout", "2.5").unwrap();
         assert_eq!(settings.timeouts, Timeouts { head: Duration::from_millis(2500), ..Timeouts::default() });
+        let https = Speaks::Https { chain: "a.pem".into(), key: "a.key".into() };
+        assert_eq!(applied("https", "[::1]:443,a.pem,a.key").unwrap().listen, [(https, "[::1]:443".parse().unwrap())]);
         assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
         assert_eq!(applied("limit-post", "0").unwrap().limits.body_bytes, None);
         assert_eq!(applied("http", "site.sock").unwrap().listen, [(Speaks::Http, ListenAddress::Unix("site.sock".into()))]);
@@ -932,6 +984,22 @@ mod tests {
             ("env", "=b", "--env \"=b\": expected NAME=VALUE"),
             ("unenv", "A=b", "--unenv \"A=b\": expected the name of a variable"),
             ("http-keepalive", "x", "--http-keepalive \"x\": expected seconds from 0.001 to 31536000"),
+            (
+                "https",
+                ":443,a.pem",
+                "--https \":443,a.pem\": expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY",
+            ),
+            (
+                "https",
+                ":443,a.pem,",
+                "--https \":443,a.pem,\": expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY",
+            ),
+            (
+                "https",
+                ":443,a.pem,a.key,HIGH",
+                "--https \":443,a.pem,a.key,HIGH\": expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY; \
+                 ciphers and certificates of clients cannot be set",
+            ),
             ("home", "", "--home \"\": expected a value"),
             ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
         ] {

@@ -26,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 use pyo3::prelude::*;
 
 use super::Application;
+use super::exception;
 use super::import::{self, ImportError};
 pub use home::Home;
 use home::{Environment, Linked};
@@ -191,6 +192,8 @@ impl InterpreterBuilder {
     /// up when it is called. (Python's own choice would be blocks of 8 KiB. `PYTHONUNBUFFERED` still works.)
     ///
     /// If Python runs in this process already, it is left as it is, `argv` included, and only the directory and the paths are applied.
+    ///
+    /// Modules written in Rust are importable if [`pyo3::append_to_inittab!`] names them before this is called.
     ///
     /// Call it before other threads run: Python may set `LC_CTYPE` in the environment, which no other thread may be reading.
     ///
@@ -392,7 +395,7 @@ fn did_you_mean(meant: Option<&Path>) -> String {
 }
 
 fn unusable(py: Python<'_>, error: &PyErr) -> StartError {
-    StartError::Unusable { reason: import::summary(py, error) }
+    StartError::Unusable { reason: exception::summary(py, error) }
 }
 
 fn about(py: Python<'_>) -> PyResult<About> {

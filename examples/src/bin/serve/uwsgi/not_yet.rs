@@ -3,7 +3,6 @@
 use super::Row;
 
 pub(super) static ROWS: &[Row] = &[
-    Row::values(&["https", "https-socket"], "let the web server in front speak TLS"),
     Row {
         harmless: &["1"],
         ..Row::values(
