@@ -9,6 +9,13 @@ pub(super) static ROWS: &[Row] = &[
     Row::flags(&["thunder-lock"], "there is no thundering herd: a connection wakes one thread"),
     Row::flags(&["vacuum"], "the server always removes the socket files that it made"),
     Row::flags(&["die-on-term"], "TERM always ends the server gracefully"),
+    Row {
+        refuses: Some(other_hook),
+        ..Row::values(
+            &["hook-master-start"],
+            "with unix_signal:15 gracefully_kill_them_all it asks for what TERM always does; any other hook is refused",
+        )
+    },
     Row::flags(&["lazy-apps", "lazy"], "a process always imports the application itself, and none is forked from one that has imported it"),
     Row::flags(&["manage-script-name"], "a mount's prefix always goes from PATH_INFO to SCRIPT_NAME"),
     Row::values(
@@ -115,6 +122,13 @@ fn foreign_plugin(value: &str) -> Option<&'static str> {
             "only Python applications are served"
         }
     })
+}
+
+/// The hook by which uWSGI is taught what TERM means elsewhere.
+fn other_hook(value: &str) -> Option<&'static str> {
+    let mut words = value.split_whitespace();
+    let graceful = [words.next(), words.next(), words.next()] == [Some("unix_signal:15"), Some("gracefully_kill_them_all"), None];
+    (!graceful).then_some("there are no hooks: use systemd's ExecStartPre= and ExecStopPost=, or the application's own module")
 }
 
 fn other_field(value: &str) -> Option<&'static str> {

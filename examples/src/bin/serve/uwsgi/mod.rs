@@ -166,6 +166,8 @@ mod tests {
         assert_eq!(judged("add-header", "Connection: close"), Fate::Ignored);
         assert_eq!(judged("add-header", "X-Frame-Options: DENY"), Fate::Refused);
         assert_eq!(judged("route-if", "x"), Fate::Refused);
+        assert_eq!(judged("hook-master-start", "unix_signal:15 gracefully_kill_them_all"), Fate::Ignored);
+        assert_eq!(judged("hook-master-start", "unix_signal:15 reload"), Fate::Refused);
         assert!(find("no-such-option").is_none());
         assert!(find("cache2").is_some() && find("cache-store").is_some());
         assert!(find("cache_dir").is_none() && find("caches").is_none() && find("route-my_prefix").is_none());
