@@ -222,7 +222,8 @@ fn meant(key: &str) -> Option<&'static str> {
 
 const VOCABULARY: Vocabulary = Vocabulary {
     is_option: |key| options::find(key).is_some() || uwsgi::find(key).is_some(),
-    has_own_placeholders: |key| ["log-format", "logformat", "log-json"].contains(&key),
+    // What is not honoured keeps its value as it is: a log's format has placeholders of its own, and a hook has a shell's.
+    has_own_placeholders: |key| options::find(key).is_none() && uwsgi::find(key).is_some(),
 };
 
 /// Beginnings of variables that Python and the loader look at before any application is imported.

@@ -32,7 +32,7 @@ pub(crate) struct Reader {
 pub(crate) struct Vocabulary {
     /// Whether there is an option of this name, so that no variable can have it.
     pub(crate) is_option: fn(&str) -> bool,
-    /// Whether the value of the option may have placeholders that stand for something else: a log's format has.
+    /// Whether the value of the option may have placeholders that stand for something else, and are left as they are.
     pub(crate) has_own_placeholders: fn(&str) -> bool,
 }
 
@@ -237,7 +237,7 @@ impl Reader {
             if let Origin::File(path, _) = origin {
                 let beside = path.with_file_name(file);
                 if beside != Path::new(file) && self.world.directory.join(&beside).is_file() {
-                    sentence += &format!("; there is {beside:?}, which %d/{file} names");
+                    sentence += &format!("; there is {beside:?}, which %d{file} names");
                 }
             }
             origin.fault(sentence)
@@ -350,7 +350,14 @@ impl Reader {
             return Ok(text.to_owned());
         }
         let fault = |sentence: String| origin.fault(sentence);
-        let text = expand(text, '$', |name| Ok(Some(self.variable(name)))).map_err(fault)?;
+        let lenient = (self.vocabulary.has_own_placeholders)(key);
+        let text = expand(text, '$', |name| match self.variable(name) {
+            None if !lenient => {
+                Err(format!("the variable {name} is not set, for which {key} has the placeholder $({name}): $({name}:-x) is x then"))
+            }
+            value => Ok(value),
+        })
+        .map_err(fault)?;
         let text = expand(&text, '@', |name| self.file(name).map(Some)).map_err(fault)?;
         // Carried past `expand`, whose errors have no origin of their own.
         let mut inner = None;
@@ -366,24 +373,22 @@ impl Reader {
                 return math::evaluate(name, look).map(Some);
             }
             match look(name)? {
-                None if !(self.vocabulary.has_own_placeholders)(key) => {
-                    Err(format!("nothing is called {name:?}, for which {key} has the placeholder %({name})"))
-                }
+                None if !lenient => Err(format!("nothing is called {name:?}, for which {key} has the placeholder %({name})")),
                 value => Ok(value),
             }
         });
         expanded.map_err(|sentence| inner.unwrap_or_else(|| fault(sentence)))
     }
 
-    /// `NAME`, `NAME:-DEFAULT` for a variable that is not set or empty, `NAME-DEFAULT` for one that is not set. Nothing is empty, as in a shell.
-    fn variable(&self, name: &str) -> String {
+    /// `NAME`, `NAME:-DEFAULT` for a variable that is not set or empty, `NAME-DEFAULT` for one that is not set.
+    fn variable(&self, name: &str) -> Option<String> {
         let get = |name: &str| self.world.variable(name).map(|value| value.to_string_lossy().into_owned());
         if let Some((name, default)) = name.split_once(":-") {
-            get(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())
+            Some(get(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned()))
         } else if let Some((name, default)) = name.split_once('-') {
-            get(name).unwrap_or_else(|| default.to_owned())
+            Some(get(name).unwrap_or_else(|| default.to_owned()))
         } else {
-            get(name).unwrap_or_default()
+            get(name)
         }
     }
 

@@ -105,7 +105,9 @@ fn placeholders_are_of_any_key_from_anywhere() {
 #[test]
 fn environment_variables_and_files_are_put_in() {
     reads("chdir = $(HOME)/x", &[("chdir", "/root/x")]);
-    reads("a = $(NONE)|$(NONE:-b)|$(NONE-c)|$(EMPTY:-d)|$(EMPTY-e)|$(HOME:-f)", &[("a", "|b|c|d||/root")]);
+    reads("a = $(NONE:-b)|$(NONE-c)|$(EMPTY:-d)|$(EMPTY-e)|$(EMPTY)|$(HOME:-f)", &[("a", "b|c|d|||/root")]);
+    reads("log-format = $(NONE) $(HOME)", &[("log-format", "$(NONE) /root")]);
+    fails("a = $(NONE)", "x.ini:2: the variable NONE is not set, for which a has the placeholder $(NONE): $(NONE:-x) is x then");
     let folder = Folder::with(&[("x.ini", "[uwsgi]\nname = @(name.txt)\nother = @($(HOME).none)\n"), ("name.txt", "shop\n")]);
     assert_eq!(folder.read("x.ini").unwrap_err(), "x.ini:3: cannot read @(/root.none): No such file or directory (os error 2)");
     fs::write(folder.0.join("x.ini"), "[uwsgi]\nname = <@(name.txt)>\n").unwrap();
@@ -177,7 +179,7 @@ fn loops_of_includes_and_missing_files_are_told_with_their_line() {
         ("x.ini", "y.ini:2: files include each other in a loop: x.ini, y.ini, x.ini"),
         ("s.ini", "s.ini:6: files include each other in a loop: s.ini, s.ini:a, s.ini:b, s.ini:a"),
         ("m.ini", "m.ini:2: cannot read \"none.ini\": No such file or directory (os error 2)"),
-        ("d/z.ini", "d/z.ini:2: cannot read \"w.ini\": No such file or directory (os error 2); there is \"d/w.ini\", which %d/w.ini names"),
+        ("d/z.ini", "d/z.ini:2: cannot read \"w.ini\": No such file or directory (os error 2); there is \"d/w.ini\", which %dw.ini names"),
         ("none.ini", "--ini: cannot read \"none.ini\": No such file or directory (os error 2)"),
         ("folder.ini", "--ini: cannot read \"folder.ini\": it is a folder"),
         ("broken.ini", "broken.ini:2: a section begins with [ and ends with ]"),

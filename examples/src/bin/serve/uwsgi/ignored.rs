@@ -42,6 +42,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::family(&["memory-report"], "the system tells how much memory a process has").letter('m'),
     Row::values(&["max-fd"], "the limit of open files is raised as far as max-connections needs"),
     Row::values(&["max-vars"], "there is no table of variables; limit-request-fields limits the fields of a request").letter('v'),
+    Row::values(&["response-headers-limit"], "the head of a reply has no limit"),
     Row::values(&["max-apps"], "there may be any number of applications"),
     Row::values(&["offload-threads", "offload-thread"], "a slow client holds no thread"),
     Row::values(&["file-serve-mode", "fileserve-mode"], "files are always sent by sendfile where the protocol allows it"),
@@ -56,12 +57,12 @@ pub(super) static ROWS: &[Row] = &[
     Row::flags(&["honour-range"], "Range is always honoured for files that the server itself serves"),
     Row::values(&["wsgi-env-behaviour", "wsgi-env-behavior"], "every request has an environ of its own"),
     Row::flags(
-        &["wsgi-accept-buffer", "wsgi-accept-buffers", "wsgi-disable-file-wrapper"],
+        &["wsgi-accept-buffer", "wsgi-accept-buffers", "wsgi-disable-file-wrapper", "wsgi-strict"],
         "replies are as PEP 3333 has them, and wsgi.file_wrapper is always there",
     ),
     Row::flags(&["reload-os-env"], "os.environ is the process's own, and stays"),
     Row::flags(&["py-call-osafterfork", "py-call-uwsgi-fork-hooks", "early-python"], "no process is forked once Python runs"),
-    Row::values(&["py-programname", "py-program-name"], "the program's name follows from home"),
+    Row::values(&["py-programname", "py-program-name", "py-executable", "py-sys-executable"], "the program's name follows from home"),
     Row {
         refuses: Some(foreign_plugin),
         ..Row::values(&["plugins", "plugin", "need-plugins", "need-plugin"], "Python and HTTP are built in, and there are no plugins")
@@ -78,6 +79,8 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(
         &[
             "http-modifier1",
+            "https-socket-modifier1",
+            "https-socket-modifier2",
             "http-modifier2",
             "http-socket-modifier1",
             "http-socket-modifier2",
@@ -94,9 +97,9 @@ pub(super) static ROWS: &[Row] = &[
         "there is no `uwsgi` module in Python for which it would be",
     ),
     Row::flags(&["persistent-ipcsem", "no-fd-passing"], "there is nothing shared for which it would be"),
-    Row::values(&["check-interval"], "there is no master whose rounds it could set"),
+    Row::values(&["check-interval", "mem-collector-freq"], "there is no master whose rounds it could set"),
     Row::flags(
-        &["no-orphans", "propagate-touch", "no-threads-wait", "skip-zero", "honour-stdin", "daemons-honour-stdin"],
+        &["no-orphans", "shutdown-sockets", "propagate-touch", "no-threads-wait", "skip-zero", "honour-stdin", "daemons-honour-stdin"],
         "it mends something that is not broken here",
     ),
     Row::flags(&["use-abort"], "the system's own handling of a crash stays as it is"),
@@ -104,7 +107,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["clock"], "the system's clock is used"),
     Row::flags(&["pcre-jit"], "there are no regular expressions to compile"),
     Row::values(&["binary-path"], "the program finds itself"),
-    Row::values(&["print"], "nothing is printed for it"),
+    Row::values(&["print", "iprint"], "nothing is printed for it"),
     Row::values(&["safe-fd", "fd-safe"], "inherited descriptors are left alone"),
     Row::values(&["forkbomb-delay"], "a process that dies at once is not started anew without a pause"),
     Row::flags(&["drop-after-init", "drop-after-apps", "master-as-root"], "there are no privileges to drop"),

@@ -13,7 +13,7 @@ pub(super) static ROWS: &[Row] = &[
     },
     Row::values(&["harakiri"], "a request may take as long as it does; the web server in front can limit it").letter('t'),
     Row::flags(&["harakiri-verbose"], "it belongs to harakiri"),
-    Row::values(&["harakiri-graceful-timeout", "harakiri-queue-threshold"], "it belongs to harakiri"),
+    Row::values(&["harakiri-graceful-timeout", "harakiri-graceful-signal", "harakiri-queue-threshold"], "it belongs to harakiri"),
     Row::values(&["max-requests"], "let the service manager restart the server").letter('R'),
     Row::values(
         &["max-requests-delta", "max-worker-lifetime", "max-worker-lifetime-delta", "min-worker-lifetime"],
@@ -43,7 +43,16 @@ pub(super) static ROWS: &[Row] = &[
     ),
     Row::values(&["log-format", "logformat", "log-json"], "requests are not logged: the web server in front can log them"),
     Row::flags(
-        &["log-format-strftime", "logformat-strftime", "log-zero", "log-4xx", "log-5xx", "log-micros", "log-x-forwarded-for"],
+        &[
+            "log-format-strftime",
+            "logformat-strftime",
+            "log-zero",
+            "log-4xx",
+            "log-ioerror",
+            "log-5xx",
+            "log-micros",
+            "log-x-forwarded-for",
+        ],
         "requests are not logged: the web server in front can log them",
     ),
     Row::values(&["log-slow", "log-big", "log-sendfile"], "requests are not logged: the web server in front can log them"),
