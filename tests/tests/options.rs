@@ -273,6 +273,44 @@ fn help_all_lists_what_becomes_of_every_option() {
     assert!(short.lines().count() < all.stdout.lines().count() / 2 && !short.contains("emperor"), "{short}");
 }
 
+/// What the real uWSGI makes of a file is what is made of it here: `--show-config` prints its settings as they are once all is replaced.
+#[test]
+fn the_grammar_is_that_of_the_real_uwsgi() {
+    let Some(uwsgi) = wsgi_tests::venv::uwsgi() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("conf")).unwrap();
+    with_file(folder.path(), "word.txt", "word\n");
+    with_file(folder.path(), "conf/other.v2.ini", "[uwsgi]\nv-other = %n|%s|%e|%c|%x|%o\n[more]\nv-more = of the other\n");
+    let text = "[ignored]\nv-no = 1\n[uwsgi]\n; comment\n# comment\n  v-space =  a b  \nv-bare\nv-equals = a=b = c ; d\n\
+        v-magic = %n|%d|%p|%o|%s|%e|%c|%x|%0|%1|%v|%h|%k|%u|%U|%g|%G|100%%\nv-env = $(WORD)|a$(WORD)b\nv-file = @(word.txt)|x\n\
+        v-base = /srv\nv-of = %(v-base)/%(v-base)\nv-sum = %(v-four * 2 + 1)|%(v-four v-four)|%(v-four ++)|%(v-none - 3)\nv-four = 4\n\
+        v-twice = 1\nv-twice = 2\nv-first = %(v-twice)\nset-ph = v-set=x\nv-from = %(v-set)%(v-typed)%(v-variable)\n\
+        ini = :part\nini = conf/other.v2.ini\nini = :more\n\
+        for = x y\nv-a = %(_)\nv-b = <%(_)>\nendfor =\nfor-times = 2\nv-c = %(_)\nend =\n\
+        if-env = WORD\nv-if = %(_)\nendif =\nif-env = WORD=other\nv-if = 2\nendif =\nif-not-env = NONE\nv-if = 3\nendif =\n\
+        if-exists = word.txt\nv-if = %(_)\nendif =\nif-file = conf\nv-if = 5\nendif =\nif-dir = conf\nv-if = %(_)\nendif =\n\
+        if-opt = v-base=/srv\nv-if = %(_)\nendif =\nif-not-opt = v-base\nv-if = 8\nendif =\nif-not-reload =\nv-if = 9\nendif =\n\
+        [part]\nv-part = %x\n[more]\nv-more = of the first\n";
+    let file = with_file(folder.path(), "site.ini", text);
+    let name = Path::new(&file).file_name().unwrap();
+    let run = |mut command: Command, arguments: &[&str]| {
+        command.args(arguments).arg(name).current_dir(folder.path());
+        command.env("WORD", "hello").env("UWSGI_V_VARIABLE", "z").env_remove("NONE");
+        command.output().expect("it runs")
+    };
+    let theirs = run(Command::new(uwsgi), &["--set-ph", "v-typed=y", "--show-config"]);
+    let theirs = String::from_utf8_lossy(&theirs.stderr).into_owned();
+    let shown = theirs.lines().filter(|line| line.starts_with("v-")).map(|line| line.trim_end().to_owned());
+    let ours = run(Process::serve_command::<&str>([]), &["--set-ph", "v-typed=y", "--check"]);
+    let ours = String::from_utf8_lossy(&ours.stdout).into_owned();
+    let said = ours.lines().filter_map(|line| line.split_once(": variable: ")).map(|(_, pair)| {
+        let pair = pair.split_once(" (nothing uses it").map_or(pair, |(pair, _)| pair);
+        if pair.contains(" = ") { pair.to_owned() } else { format!("{pair} =") }
+    });
+    assert_eq!(said.collect::<Vec<_>>(), shown.collect::<Vec<_>>(), "uWSGI: {theirs}; serve: {ours}");
+    assert!(ours.lines().count() > 30);
+}
+
 /// Files in the spirit of well-known projects, and what `--check` says of each, in a file beside it.
 #[test]
 fn check_says_of_each_option_what_becomes_of_it() {
