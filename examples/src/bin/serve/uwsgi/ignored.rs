@@ -54,7 +54,6 @@ pub(super) static ROWS: &[Row] = &[
         "a client that has gone is no error: its request ends, and close() is called",
     ),
     Row::values(&["write-errors-tolerance"], "a client that has gone is no error: its request ends, and close() is called"),
-    Row::flags(&["honour-range"], "Range is always honoured for files that the server itself serves"),
     Row::values(&["wsgi-env-behaviour", "wsgi-env-behavior"], "every request has an environ of its own"),
     Row::flags(
         &["wsgi-accept-buffer", "wsgi-accept-buffers", "wsgi-disable-file-wrapper", "wsgi-strict"],
@@ -109,7 +108,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["binary-path"], "the program finds itself"),
     Row::values(&["print", "iprint"], "nothing is printed for it"),
     Row::values(&["safe-fd", "fd-safe"], "inherited descriptors are left alone"),
-    Row::values(&["forkbomb-delay"], "a process that dies at once is not started anew without a pause"),
+    Row::values(&["forkbomb-delay"], "the service manager says how soon the server is started anew"),
     Row::flags(&["drop-after-init", "drop-after-apps", "master-as-root"], "there are no privileges to drop"),
     Row::flags(&["no-initgroups"], "there are no privileges to drop"),
 ];

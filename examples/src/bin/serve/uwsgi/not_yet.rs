@@ -78,7 +78,10 @@ pub(super) static ROWS: &[Row] = &[
         "let the web server serve files, or an application such as WhiteNoise",
     ),
     Row::family(&["static-expires*", "static-gzip*"], "let the web server serve files, or an application such as WhiteNoise"),
-    Row::flags(&["check-static-docroot", "static-gzip-all"], "let the web server serve files, or an application such as WhiteNoise"),
+    Row::flags(
+        &["check-static-docroot", "static-gzip-all", "honour-range"],
+        "let the web server serve files, or an application such as WhiteNoise",
+    ),
     Row::family(
         &["http-enable-proxy-protocol", "enable-proxy-protocol"],
         "let the web server in front tell the client's address by the uwsgi protocol, FastCGI or SCGI",
