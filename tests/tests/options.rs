@@ -341,6 +341,23 @@ fn check_says_of_each_option_what_becomes_of_it() {
 }
 
 #[test]
+fn the_files_in_the_guide_would_start() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/from-uwsgi.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for end in ["ini", "toml"] {
+        let mut count = 0;
+        for block in guide.split(&format!("```{end}\n")).skip(1) {
+            count += 1;
+            let file = with_file(folder.path(), &format!("x.{end}"), block.split("```").next().unwrap());
+            let ended = Process::serve(["--check", &file]).wait();
+            assert!(ended.stdout.ends_with(": the server would start\n") && !ended.stdout.contains("nothing uses it"), "{ended:?}");
+        }
+        assert!(count > 0, "{end}");
+    }
+}
+
+#[test]
 fn what_check_says_would_start_starts() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ini/served.ini");
     let mut process = Process::serve([file]);
