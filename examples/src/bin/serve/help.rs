@@ -101,6 +101,7 @@ TERM and INT end it gracefully, a second one cuts short what still runs, a third
 /// What `--help` shows, in the order of the table.
 const MOST_NEEDED: &[&str] = &[
     "http",
+    "https",
     "socket",
     "chmod-socket",
     "module",

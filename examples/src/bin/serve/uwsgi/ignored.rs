@@ -43,6 +43,16 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["max-fd"], "the limit of open files is raised as far as max-connections needs"),
     Row::values(&["max-vars"], "there is no table of variables; limit-request-fields limits the fields of a request").letter('v'),
     Row::values(&["response-headers-limit"], "the head of a reply has no limit"),
+    Row::family(&["cheaper*", "cheap", "idle"], "all threads and processes are there from the start: an idle one costs next to nothing"),
+    Row::flags(&["so-keepalive"], "a peer that is gone is found by the timeouts"),
+    Row::values(
+        &["socket-sndbuf", "socket-rcvbuf", "tcp-fast-open", "tcp-fastopen", "cpu-affinity", "ksm"],
+        "it changes nothing but speed, and is left to the system",
+    ),
+    Row::flags(
+        &["tcp-fast-open-client", "tcp-fastopen-client", "disable-sendfile"],
+        "it changes nothing but speed, and is left to the system",
+    ),
     Row::values(&["max-apps"], "there may be any number of applications"),
     Row::values(&["offload-threads", "offload-thread"], "a slow client holds no thread"),
     Row::values(&["file-serve-mode", "fileserve-mode"], "files are always sent by sendfile where the protocol allows it"),

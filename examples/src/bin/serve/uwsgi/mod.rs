@@ -157,8 +157,10 @@ mod tests {
             let (fate, row) = find(name).unwrap();
             row.judge(fate, value).0
         };
-        assert_eq!(judged("cheaper-step", "2"), Fate::Refused);
-        assert_eq!(judged("cheaper", "0"), Fate::Ignored);
+        assert_eq!(judged("cheaper-step", "2"), Fate::Ignored);
+        assert_eq!(judged("idle", "60"), Fate::Ignored);
+        assert_eq!(judged("async", "0"), Fate::Ignored);
+        assert_eq!(judged("async", "10"), Fate::Refused);
         assert_eq!(judged("master", "false"), Fate::Ignored);
         assert_eq!(judged("plugins", "python3, http"), Fate::Ignored);
         assert_eq!(judged("plugins", "python3,gevent"), Fate::Refused);

@@ -4,10 +4,6 @@ use super::Row;
 
 pub(super) static ROWS: &[Row] = &[
     Row::family(
-        &["cheaper*", "cheap", "idle", "die-on-idle"],
-        "the number of threads and processes is fixed: an idle one costs next to nothing",
-    ),
-    Row::family(
         &["emperor*", "vassal*", "vassals*", "imperial-*", "early-emperor", "heartbeat"],
         "there is no Emperor: let systemd start a server for each application, by a template such as site@.service",
     ),
@@ -187,9 +183,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["shared-socket", "undeferred-shared-socket", "map-socket"], "name an inherited descriptor instead: http = fd://3"),
     Row::flags(&["abstract-socket"], "sockets in the abstract namespace are open to every user: give a path").letter('a'),
     Row::flags(&["reuse-port"], "let systemd hand over the listening socket: http = fd://3"),
-    Row::flags(&["freebind", "so-keepalive"], "the option of the socket is not set"),
-    Row::values(&["socket-sndbuf", "socket-rcvbuf", "tcp-fast-open", "tcp-fastopen"], "set it for the whole system with sysctl"),
-    Row::flags(&["tcp-fast-open-client", "tcp-fastopen-client"], "the server does not connect to others"),
+    Row::flags(&["freebind"], "let systemd make the socket, with FreeBind=, and name it by http = fd://3"),
     Row {
         zero_is_a_value: true,
         ..Row::values(&["umask"], "set it where the server is started, such as with systemd's UMask=; chmod-socket is for sockets")
@@ -219,8 +213,8 @@ pub(super) static ROWS: &[Row] = &[
         "let systemd or a container confine the server",
     ),
     Row::values(
-        &["limit-as", "limit-nproc", "prio", "cpu-affinity", "ksm"],
-        "set it where the server is started, such as with systemd's LimitAS=, LimitNPROC=, Nice= and CPUAffinity=",
+        &["limit-as", "limit-nproc", "prio"],
+        "set it where the server is started, such as with systemd's LimitAS=, LimitNPROC= and Nice=",
     ),
     Row::flags(&["never-swap"], "set it where the server is started, such as with systemd's MemorySwapMax=0"),
     Row::values(
@@ -236,6 +230,7 @@ pub(super) static ROWS: &[Row] = &[
         &["reload-on-fd", "brutal-reload-on-fd", "fs-reload", "fs-brutal-reload", "fs-signal"],
         "let systemd's .path units watch, and restart the server",
     ),
+    Row::flags(&["die-on-idle"], "an idle server stays; let systemd start it by its socket"),
     Row::flags(&["exit-on-reload"], "let the service manager restart the server"),
     Row::family(
         &["reload-on-exception*", "exception-handler*"],
@@ -255,7 +250,6 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["pecan"], "write a file with `application = pecan.deploy.deploy(FILE)`, and name it by wsgi-file"),
     Row::values(&["upload-progress"], "let the browser show the progress"),
     Row::values(&["chunked-input-timeout"], "write body-timeout"),
-    Row::flags(&["disable-sendfile"], "files are sent by sendfile where the protocol allows it"),
     Row::flags(&["cgi-mode"], "replies have their status line by the protocol in use").letter('c'),
     Row::values(&["inherit", "inject-before", "inject-after"], "write ini = FILE, whose lines take the place of this one"),
     Row::values(&["xml", "xmlconfig"], "only ini and TOML files are understood").letter('x'),
