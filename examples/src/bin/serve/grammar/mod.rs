@@ -18,6 +18,7 @@ mod magic;
 mod math;
 mod reader;
 mod toml_file;
+mod values;
 mod world;
 
 pub(crate) use reader::{Reader, Vocabulary};

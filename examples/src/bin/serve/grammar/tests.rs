@@ -216,6 +216,9 @@ fn growth_is_bounded() {
     let laughs: String = (0..30).map(|n| format!("a{n} = %(a{})%(a{})\n", n + 1, n + 1)).collect();
     let folder = Folder::with(&[("x.ini", &format!("[uwsgi]\n{laughs}a30 = ha\n"))]);
     assert!(folder.read("x.ini").unwrap_err().contains("the value becomes longer than 65536 bytes"));
+    let chain: String = (0..60).map(|n| format!("a{n} = %(a{})\n", n + 1)).collect();
+    let folder = Folder::with(&[("x.ini", &format!("[uwsgi]\n{chain}a60 = end\n"))]);
+    assert!(folder.read("x.ini").unwrap_err().contains("more than 50 placeholders stand for each other"));
     let times: String = (0..20).map(|_| "for-times = 1000\nx = 1\nend\n").collect();
     let folder = Folder::with(&[("x.ini", &format!("[uwsgi]\n{times}"))]);
     assert!(folder.read("x.ini").unwrap_err().contains("more than 10000 settings"));
