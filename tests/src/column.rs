@@ -104,6 +104,11 @@ pub trait Front {
         None
     }
 
+    /// In what ways the application broke PEP 3333 so far, where the front end watches it.
+    fn breaches(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks for a graceful end, without waiting for it.
     fn shut_down(&self);
 

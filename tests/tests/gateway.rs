@@ -380,20 +380,23 @@ fn there_is_no_python_in_the_gateway() {
 
 #[test]
 fn three_front_ends_answer_for_one_application() {
-    three_front_ends("three_front_ends");
+    drop(three_front_ends("wsgi-examples", "three_front_ends"));
 }
 
 #[test]
 fn three_front_ends_on_tokio_answer_for_one_application_until_they_are_interrupted() {
-    let server = three_front_ends("tokio_gateway");
+    let (server, http) = three_front_ends("wsgi-embedding", "tokio_gateway");
+    let asked = Command::new("curl").args(["--silent", "--include", "--http2-prior-knowledge", &format!("http://{http}/")]).output();
+    let asked = String::from_utf8(asked.expect("apt-get install curl").stdout).unwrap();
+    assert!(asked.starts_with("HTTP/2 200") && asked.ends_with("Hello, world!\n"), "{asked}");
     server.signal(Signal::INT);
     let ended = server.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }
 
-/// Starts the program of this name and asks it by each of its protocols.
-fn three_front_ends(program: &str) -> Process {
-    let mut command = Command::new(build("wsgi-examples", program));
+/// Starts the program of this name and asks it by each of its protocols. Answers where it speaks HTTP.
+fn three_front_ends(package: &str, program: &str) -> (Process, SocketAddr) {
+    let mut command = Command::new(build(package, program));
     command.args(["127.0.0.1:0"; 3]).env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
     let mut server = Process::start(command);
     let [http, uwsgi, fastcgi] = ["http", "uwsgi", "fastcgi"].map(|scheme| listening(&mut server, scheme));
@@ -406,7 +409,7 @@ fn three_front_ends(program: &str) -> Process {
         let seen = ask(address, Request::get("/"));
         assert_eq!((seen.code(), seen.text()), (200, direct.text()));
     }
-    server
+    (server, http)
 }
 
 // --------------------------------------------------------------------------------------------------------------------------------------------

@@ -167,6 +167,16 @@ pub trait Handler: Send + Sync {
     }
 }
 
+impl<H: Handler + ?Sized> Handler for &H {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        (**self).handle(exchange);
+    }
+
+    fn thread(&self, work: &mut dyn FnMut()) {
+        (**self).thread(work);
+    }
+}
+
 impl<H: Handler + ?Sized> Handler for std::sync::Arc<H> {
     fn handle(&self, exchange: &mut dyn Exchange) {
         (**self).handle(exchange);

@@ -12,6 +12,7 @@
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
 //!
@@ -39,7 +40,8 @@ python.stop(std::time::Duration::from_secs(5));
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
 //! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
-//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split |
+//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
+//! | `json` | no | JSON for `testing::Client`, by serde; it brings `testing` with it |
 //!
 //! # Linking
 //! With the feature `python`, which is on by default, a program needs libpython: of Python 3.10 or later, built as a shared library. Which one
@@ -79,6 +81,8 @@ mod listening;
 mod mount;
 mod panics;
 pub mod server;
+#[cfg(all(feature = "testing", feature = "python"))]
+pub mod testing;
 pub mod wire;
 pub mod workers;
 #[cfg(feature = "python")]

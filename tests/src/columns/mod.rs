@@ -12,6 +12,7 @@
 //! | `hyper-http1` | `wsgi_core::gateway`, by hyper | `Strict`, `Informational` |
 //! | `hyper-http2` | `wsgi_core::gateway`, by hyper | `Http1`, `Strict`, `Http10`, `Informational`, `Farewell`, `HalfClose`, `Reason`, `Remains` |
 //! | `tower-axum` | axum, by hyper | `Strict`, `Informational`, `Reset` |
+//! | `testing-client` | `wsgi_core::testing` | `Http1`, `Strict`, `Origin`, `KeepAlive`, `Farewell` |
 //!
 //! Why is said with each feature. HTTPS has them all: that a reply breaks off is told twice, by a missing `close_notify` and by a reset.
 
@@ -25,6 +26,7 @@ mod https;
 mod hyper;
 mod scgi;
 mod serving;
+mod testing;
 mod tower;
 mod until_close;
 mod uwsgi;
@@ -47,6 +49,7 @@ pub const ALL: &[&dyn Column] = &[
     &hyper::HYPER,
     &h2::HTTP2,
     &tower::AXUM,
+    &testing::TESTING_CLIENT,
 ];
 
 /// What uwsgi and SCGI lack.

@@ -328,6 +328,10 @@ impl Exchange for Conversation<'_> {
                 let (piece, rest) = left.split_at(len.min(PIECE_BYTES));
                 left = rest;
                 protocol.data(piece, output);
+                // To a request that wants no body it makes nothing, and the head goes out with the end.
+                if output.len() < DIRECT_BYTES {
+                    continue;
+                }
                 match socket.send(output) {
                     Ok(sent) => {
                         taken = sent == output.len();

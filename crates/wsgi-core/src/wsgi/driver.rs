@@ -27,7 +27,11 @@ use crate::wire::{Known, RequestHead};
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
 pub(super) fn serve(py: Python<'_>, application: &Bound<'_, PyAny>, kit: &Kit, environ: Bound<'_, PyDict>) {
     let call = Call { session: kit.objects.session.get(), errors: kit.objects.errors.get() };
-    match application.call1((environ, &kit.objects.start_response)) {
+    #[cfg(feature = "testing")]
+    let called = super::watch::call(application, environ, &kit.objects.start_response);
+    #[cfg(not(feature = "testing"))]
+    let called = application.call1((environ, &kit.objects.start_response));
+    match called {
         Ok(answer) => {
             if let Err(failure) = call.send(&answer) {
                 call.fail(py, failure);

@@ -47,6 +47,8 @@ impl FileWrapper {
 
     /// Clause 96: closes the file, if it can be closed.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        #[cfg(feature = "testing")]
+        super::watch::file_closed();
         match self.file.bind(py).getattr_opt(intern!(py, "close"))? {
             Some(close) => close.call0().map(drop),
             None => Ok(()),

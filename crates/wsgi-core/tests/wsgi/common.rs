@@ -10,10 +10,11 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
+use wsgi_core::testing::on_a_lasting_thread;
 use wsgi_core::wire::{BodyLength, Known, RequestHead, ResponseHead, Underscores};
 use wsgi_core::wsgi::Application;
 use wsgi_core::{Exchange, Handler};
@@ -124,19 +125,13 @@ impl App {
 /// Starts Python on a thread that does not end: `threading` takes the thread that imports it first for the main one, and the identifier of a
 /// thread that ended goes to another.
 pub(crate) fn start_python() {
-    static STARTED: OnceLock<()> = OnceLock::new();
-    STARTED.get_or_init(|| {
-        let (started, wait) = mpsc::channel();
-        std::thread::spawn(move || {
+    static STARTED: LazyLock<()> = LazyLock::new(|| {
+        on_a_lasting_thread(|| {
             Python::initialize();
             Python::attach(|py| py.import("threading").map(drop)).unwrap();
-            started.send(()).unwrap();
-            loop {
-                std::thread::park();
-            }
         });
-        wait.recv().unwrap();
     });
+    LazyLock::force(&STARTED);
 }
 
 fn text_of(py: Python<'_>, error: &PyErr) -> String {
