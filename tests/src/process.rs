@@ -72,6 +72,11 @@ impl Process {
     pub fn serve_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(serve_program());
         command.args(arguments).env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV");
+        for (name, _) in std::env::vars_os() {
+            if ["UWSGI_", "WSGI_SERVE_"].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+                command.env_remove(name);
+            }
+        }
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }

@@ -3,12 +3,19 @@
 //! ```text
 //! cargo serve                                        a page that says that it works
 //! cargo serve -- --module mysite.wsgi --chdir DIR    a Django project
-//! cargo serve -- --help                              all options
+//! cargo serve -- uwsgi.ini                           what uWSGI's file says
+//! cargo serve -- --help                              the options
 //! ```
 
 mod applications;
+mod check;
 mod command_line;
+mod configuration;
 mod descriptors;
+#[cfg(test)]
+mod document;
+mod environment;
+mod grammar;
 mod help;
 mod listening;
 mod nearest;
@@ -16,8 +23,10 @@ mod options;
 mod port_owner;
 mod signals;
 mod static_files;
+mod uwsgi;
 mod welcome;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -29,20 +38,33 @@ use wsgi_core::Handler;
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
+use configuration::{Configuration, Notice};
+use grammar::World;
 use options::{Action, Settings};
 use signals::Signals;
 
 fn main() -> ExitCode {
-    let failure = match command_line::parse(std::env::args_os().skip(1)) {
-        Ok(settings) => match settings.action {
-            Action::Help => return print(&help::help()),
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let failure = match configuration::load(arguments.iter().cloned(), World::here()) {
+        Ok(configuration) => match configuration.settings.action {
+            Action::Help => return print(&help::short()),
+            Action::HelpAll => return print(&help::all()),
             Action::Version => return print(&format!("serve {VERSION} (Python {})\n", python_version())),
-            Action::Serve => match serve(&settings) {
+            Action::Check => {
+                let (report, starts) = check::report(&configuration);
+                print(&report);
+                return if starts { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            }
+            Action::Serve => match serve(&configuration) {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(failure) => failure,
             },
         },
-        Err(sentence) => Failure::Usage(sentence),
+        // That nothing can be said of the options is an answer too.
+        Err(fault) if arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"--check")) => {
+            Failure::SetUp(fault.to_string())
+        }
+        Err(fault) => Failure::Usage(fault.to_string()),
     };
     tell(&failure);
     ExitCode::from(match failure {
@@ -53,7 +75,7 @@ fn main() -> ExitCode {
 
 /// Why there is nothing to serve, or nowhere.
 enum Failure {
-    /// The command line says what cannot be done.
+    /// The command line, or what it names, says what cannot be done.
     Usage(String),
     /// The system or the files do not allow it.
     SetUp(String),
@@ -81,12 +103,22 @@ fn say(text: &str) {
 
 /// Serves until a signal ends it.
 ///
-/// The order is that of the mistakes that are quickest found: the command line, Python's home, the addresses, and only then the application,
-/// which may take seconds to import.
-fn serve(settings: &Settings) -> Result<(), Failure> {
+/// The order is that of the mistakes that are quickest found: the options, Python's home, the addresses, and only then the application, which
+/// may take seconds to import.
+fn serve(configuration: &Configuration) -> Result<(), Failure> {
+    if let Some(sentence) = configuration.refusal() {
+        return Err(Failure::Usage(sentence));
+    }
+    let settings = &configuration.settings;
     let targets = settings.targets().map_err(Failure::Usage)?;
     let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
     start_logging(settings);
+    for notice in configuration.notices() {
+        match notice {
+            Notice::Ignored(text) => tracing::info!("{text}"),
+            Notice::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
 
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
@@ -95,11 +127,15 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     for path in &settings.python_path {
         builder = builder.python_path(path);
     }
+    if !settings.arguments.is_empty() {
+        builder = builder.argv(std::iter::once("serve").chain(settings.arguments.iter().map(String::as_str)));
+    }
     let interpreter = builder.start().map_err(Failure::set_up)?;
+    environment::set(&settings.environment).map_err(Failure::SetUp)?;
 
     let bound = listening::bind(settings)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let (applications, mut served) = applications::load(&interpreter, targets, &settings.callable)?;
+    let (applications, mut served) = applications::load(&interpreter, targets, &settings.callable, files.is_some())?;
     served.extend(settings.static_files.lines());
     let handler: Arc<dyn Handler> = match files {
         Some(files) => Arc::new(files.otherwise(applications)),
