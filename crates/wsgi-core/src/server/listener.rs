@@ -1,14 +1,17 @@
 //! Where a server listens: addresses as an operator writes them, and the sockets behind them.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use rustix::net::SocketAddrUnix;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::allow::AllowFrom;
@@ -151,6 +154,34 @@ impl Listener {
         }
     }
 
+    /// A listening socket that came from another process, or from other code.
+    ///
+    /// # Errors
+    /// It is not a listening socket.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Listener> {
+        if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket: listen() was not called on it"));
+        }
+        Listener::of(socket, None)
+    }
+
+    /// Leaves the file of a Unix socket where it is when this is dropped: another process listens there from now on.
+    pub fn leave_file(&mut self) {
+        self.made = None;
+    }
+
+    /// Removes the file of a Unix socket when this is dropped, as if it had been bound here. Nothing for other sockets.
+    ///
+    /// # Errors
+    /// The file is not there.
+    pub fn take_file(&mut self) -> io::Result<()> {
+        if let Address::Unix(Some(path)) = &self.local {
+            let file = fs::symlink_metadata(path)?;
+            self.made = Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() });
+        }
+        Ok(())
+    }
+
     /// Says who may connect. A peer that may not is closed at once, and the log says so.
     pub fn allow_from(mut self, allow: AllowFrom) -> Listener {
         self.allow = Some(allow);
@@ -194,9 +225,16 @@ impl Listener {
     fn of(socket: OwnedFd, made: Option<Made>) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
-        let local = match rustix::net::getsockname(&socket)?.try_into() {
-            Ok(address) => Address::Tcp(address),
-            Err(_) => Address::Unix(made.as_ref().map(|made| made.path.clone())),
+        let local = rustix::net::getsockname(&socket)?;
+        let local = match (SocketAddr::try_from(local.clone()), &made) {
+            (Ok(address), _) => Address::Tcp(address),
+            (Err(_), Some(made)) => Address::Unix(Some(made.path.clone())),
+            // A path is as good as it was for whoever bound it: a relative one means something else in another directory.
+            (Err(_), None) => {
+                let path = SocketAddrUnix::try_from(local).ok().and_then(|address| address.path().map(|path| path.into_owned()));
+                let path = path.map(|path| PathBuf::from(OsString::from_vec(path.into_bytes())));
+                Address::Unix(path.filter(|path| path.is_absolute()))
+            }
         };
         if matches!(local, Address::Tcp(_)) {
             // Accepted sockets inherit it on Linux, which saves a system call per connection. Replies are written whole, or block by block
