@@ -9,6 +9,7 @@
 //! - [`wire`] is pure: a request as CGI variables, a reply that is safe to send, and the seam for codecs.
 //! - [`server`] is the engine that all protocols share. It knows no Python.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
+//! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -36,6 +37,7 @@ python.stop(std::time::Duration::from_secs(5));
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
+//! | `processes` | no | `processes`, a master that keeps worker processes behind the same sockets |
 //! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split |
 //!
 //! # Linking
@@ -71,6 +73,8 @@ mod exchange;
 mod failure;
 mod mount;
 mod panics;
+#[cfg(feature = "processes")]
+pub mod processes;
 pub mod server;
 pub mod wire;
 pub mod workers;
