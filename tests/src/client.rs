@@ -7,7 +7,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use wsgi_core::wire::Address;
 
 use crate::column::{Body, Broken, Conversation, Head, Request, Version};
@@ -46,6 +48,11 @@ impl Wire {
     /// Connects to a Unix socket.
     pub fn unix(path: &Path) -> io::Result<Wire> {
         Stream::connect(&Address::Unix(Some(path.to_owned()))).map(Wire::new)
+    }
+
+    /// Connects over TCP, and then speaks TLS.
+    pub fn tls(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Wire> {
+        Stream::connect(&Address::Tcp(address))?.secure(config).map(Wire::new)
     }
 
     fn new(stream: Stream) -> Wire {

@@ -21,6 +21,11 @@ pub trait Column: Sync {
         &[]
     }
 
+    /// The `wsgi.url_scheme` that applications see.
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+
     /// Starts to serve an application.
     fn serve(&self, served: Served) -> Box<dyn Front>;
 }
@@ -31,6 +36,9 @@ pub enum Feature {
     /// HTTP/1 over a stream of bytes that the test may write itself: pipelining, broken requests, `Expect`, `Date` and `Server`, chunks.
     /// Behind a gateway all of these are the gateway's.
     Http1,
+    /// HTTP/1 is this project's own codec, which refuses all that could be understood in two ways, each by the status that fits. Other
+    /// servers of HTTP/1 have their own minds: hyper takes a request without `Host`, a bare LF, and a length beside a transfer coding.
+    Strict,
     /// Replies before the final one. The other protocols have one reply to a request.
     Informational,
     /// Requests whose length nobody knows before their end. uwsgi and SCGI send a length or no body, so web servers gather such a body first.
@@ -42,7 +50,8 @@ pub enum Feature {
     /// A reply of unknown length that breaks off can be told from one that ended. uwsgi and SCGI frame nothing, so that takes a reset, and a
     /// Unix socket knows none: its peer sees the same end of the stream, whether the reply was whole or not.
     Breaks,
-    /// The same for a client of HTTP/1.0, whose replies HTTP itself does not frame either.
+    /// The same for a client of HTTP/1.0, whose replies HTTP itself does not frame either: that takes a reset, which a Unix socket does not
+    /// know and hyper does not send.
     Reset,
     /// A request may say that it is of HTTP/1.0.
     Http10,

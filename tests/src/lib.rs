@@ -2,7 +2,7 @@
 //!
 //! - [`matrix`] runs one case through every [`mod@column`]: every front end, each with the application plain and wrapped in
 //!   `wsgiref.validate.validator`. The cases are in `tests/matrix/`, the applications in `apps/`.
-//! - [`client`] is the strict HTTP client that the cases look through.
+//! - [`certificate`] makes what HTTPS needs. [`client`] is the strict HTTP client that the cases look through.
 //! - [`conformance`] makes `CONFORMANCE.md` from the comments above the tests.
 //! - [`front`] puts real web servers in front of the real server.
 //! - [`process`] starts the real `serve` program, [`browser`] talks to it, [`venv`] makes the environment that holds the real frameworks.
@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 pub mod browser;
+pub mod certificate;
 pub mod client;
 pub mod column;
 pub mod columns;

@@ -129,6 +129,7 @@ impl Matrix {
             fixture,
             errors,
             column: column.name(),
+            scheme: column.scheme(),
             lacks: column.lacks(),
             validated,
             in_order: Cell::new(true),
@@ -149,6 +150,7 @@ pub struct Site {
     fixture: Fixture,
     errors: Arc<Errors>,
     column: &'static str,
+    scheme: &'static str,
     lacks: &'static [Feature],
     validated: bool,
     in_order: Cell<bool>,
@@ -197,6 +199,11 @@ impl Site {
     /// The name of the column.
     pub fn column(&self) -> &'static str {
         self.column
+    }
+
+    /// The scheme of the URLs under which its clients know the application.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// The first value that the application notes under a name; waits for it.

@@ -105,9 +105,18 @@ impl Process {
         }
     }
 
-    /// Where it listens, once it has said so. Of several TCP addresses the first.
+    /// Where it listens for HTTP, once it has said so. Of several TCP addresses the first.
     pub fn address(&mut self) -> SocketAddr {
-        let line = self.line_with(LISTENING);
+        self.address_by(LISTENING)
+    }
+
+    /// The same for HTTPS.
+    pub fn https_address(&mut self) -> SocketAddr {
+        self.address_by(LISTENING_HTTPS)
+    }
+
+    fn address_by(&mut self, announced: &str) -> SocketAddr {
+        let line = self.line_with(announced);
         address_in(&line).unwrap_or_else(|| panic!("no address in {line:?}"))
     }
 
@@ -172,9 +181,10 @@ impl Drop for Process {
 
 /// What a line begins with that says where the server listens by TCP.
 const LISTENING: &str = "listening on http://";
+const LISTENING_HTTPS: &str = "listening on https://";
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(LISTENING)?;
+    let (_, rest) = line.split_once("://")?;
     rest.split(['/', ' ']).next()?.parse().ok()
 }
 

@@ -23,6 +23,11 @@ impl Failure {
         Failure { peer, ..Failure::new(error.kind(), error.to_string()) }
     }
 
+    /// The same, for another place that gives it.
+    pub(crate) fn again(&self) -> Failure {
+        Failure { kind: self.kind, text: self.text.clone(), peer: self.peer.clone() }
+    }
+
     pub(crate) fn error(&self) -> io::Error {
         match &self.peer {
             Some(error) => error.clone().into(),

@@ -69,8 +69,12 @@ python.stop(std::time::Duration::from_secs(5));
 
 #![deny(unsafe_code)]
 
+mod clock;
 mod exchange;
 mod failure;
+#[cfg(feature = "tokio")]
+pub mod gateway;
+mod listening;
 mod mount;
 mod panics;
 #[cfg(feature = "processes")]

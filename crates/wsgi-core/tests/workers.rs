@@ -313,10 +313,10 @@ fn a_call_that_is_dropped_ends_its_handler() {
     let (told, outcome) = channel();
     let told = Mutex::new(told);
     let workers = workers(move |exchange| {
+        assert!(!exchange.disconnected());
         start(exchange);
         exchange.data(b"x");
         exchange.flush().unwrap();
-        assert!(!exchange.disconnected());
         pass(&closed);
         assert!(exchange.disconnected());
         let read = exchange.read(1).unwrap_err().kind();
@@ -371,6 +371,76 @@ fn a_full_queue_refuses_and_recovers_and_what_was_withdrawn_is_not_run() {
     assert_eq!(runs.load(Ordering::SeqCst), 2);
     open.send(()).unwrap();
     assert_eq!(status(&mut workers.call(get()).unwrap()), 200);
+}
+
+#[test]
+fn what_was_withdrawn_takes_no_place_in_the_queue() {
+    let (open, closed) = gate();
+    let (told, runs) = channel();
+    let told = Mutex::new(told);
+    let handler = With(move |exchange: &mut dyn Exchange| {
+        told.lock().unwrap().send(()).unwrap();
+        pass(&closed);
+        exchange.refuse(StatusCode::OK, "");
+    });
+    let workers = Workers::builder(handler).queue(2).start().unwrap();
+    let mut running = workers.call(get()).unwrap();
+    runs.recv_timeout(Duration::from_secs(10)).unwrap();
+    for _ in 0..10 {
+        drop((workers.call(get()).unwrap(), workers.call(get()).unwrap()));
+    }
+    let mut waiting = [workers.call(get()).unwrap(), workers.call(get()).unwrap()];
+    assert_eq!(workers.call(get()).err(), Some(Refused::Full { waiting: 2 }));
+    for _ in 0..3 {
+        open.send(()).unwrap();
+    }
+    assert_eq!(status(&mut running), 200);
+    assert!(waiting.iter_mut().all(|call| status(call) == 200));
+    assert_eq!(runs.try_iter().count(), 2, "the withdrawn ones were not run");
+}
+
+#[test]
+fn a_body_that_is_thrown_away_with_its_request_has_not_ended() {
+    let (open, closed) = gate();
+    let (told, outcome) = channel();
+    let told = Mutex::new(told);
+    let workers = workers(move |exchange| {
+        start(exchange);
+        exchange.flush().unwrap();
+        pass(&closed);
+        told.lock().unwrap().send(exchange.read(100).map_err(|error| error.kind())).unwrap();
+    });
+    let whole = Request { body: Bytes::from_static(b"abc"), whole: true, ..request(BodyLength::Known(3)) };
+    let mut call = workers.call(whole).unwrap();
+    assert_eq!(status(&mut call), 200);
+    drop(call);
+    open.send(()).unwrap();
+    assert_eq!(outcome.recv_timeout(Duration::from_secs(10)).unwrap(), Err(io::ErrorKind::ConnectionAborted));
+}
+
+#[test]
+fn a_reply_is_as_long_as_it_declares_or_not_whole() {
+    let workers = workers(|exchange| {
+        let mut head = ResponseHead::of(StatusCode::OK);
+        head.set_content_length(5);
+        exchange.start(&head);
+        for _ in 0..exchange.head().get(Known::PathInfo).map_or(0, <[u8]>::len) {
+            exchange.data(b"abc");
+        }
+        exchange.finish();
+    });
+    let ask = |method: &[u8], path: &[u8]| {
+        let mut request = get();
+        request.head.set(Known::RequestMethod, method);
+        request.head.set(Known::PathInfo, path);
+        let mut call = workers.call(request).unwrap();
+        assert_eq!(status(&mut call), 200);
+        rest(&mut call)
+    };
+    assert_eq!(ask(b"GET", b"/"), (vec![Bytes::from_static(b"abc")], false));
+    assert_eq!(ask(b"GET", b"/a"), (vec![Bytes::from_static(b"abcab")], true));
+    assert_eq!(ask(b"GET", b"/ab"), (vec![Bytes::from_static(b"abcab")], true));
+    assert_eq!(ask(b"HEAD", b"/ab"), (vec![], true));
 }
 
 #[test]
@@ -441,4 +511,42 @@ fn extensions_and_what_is_said_of_the_peer_reach_the_handler() {
     call.hang_up();
     open.send(()).unwrap();
     assert_eq!(rest(&mut call), (vec![Bytes::from_static(b"Some(7)")], true));
+}
+
+#[test]
+fn text_for_the_peers_log_crosses_where_the_caller_takes_it() {
+    let workers = workers(|exchange| {
+        let taken = exchange.log(b"");
+        assert_eq!(exchange.log(b"early"), taken);
+        start(exchange);
+        exchange.data(b"block");
+        assert_eq!(exchange.log(b"late"), taken);
+        exchange.finish();
+        assert!(!exchange.log(b"too late"));
+    });
+    let mut without = workers.call(get()).unwrap();
+    assert_eq!(status(&mut without), 200);
+    assert_eq!(without.take_rest(), Some(Bytes::from_static(b"block")));
+    let mut call = workers.call(Request { peer_log: true, ..get() }).unwrap();
+    assert!(matches!(next(&mut call), Reply::Log(text) if text == "early"));
+    assert_eq!(status(&mut call), 200);
+    assert!(matches!(next(&mut call), Reply::Log(text) if text == "late"));
+    assert_eq!(rest(&mut call), (vec![Bytes::from_static(b"block")], true));
+}
+
+#[test]
+fn a_handler_learns_why_its_request_was_withdrawn() {
+    let (told, outcome) = channel();
+    let told = Mutex::new(told);
+    let workers = workers(move |exchange| {
+        for _ in 0..2 {
+            told.lock().unwrap().send(exchange.read(1).unwrap_err().to_string()).unwrap();
+        }
+    });
+    let mut call = workers.call(request(BodyLength::Unknown)).unwrap();
+    assert!(wanted(&mut call));
+    call.withdraw(io::Error::other("as the test wants"));
+    for _ in 0..2 {
+        assert_eq!(outcome.recv_timeout(Duration::from_secs(10)).unwrap(), "as the test wants");
+    }
 }

@@ -24,7 +24,7 @@ impl Ends {
         let (server_name, server_port) = match &link.local {
             Address::Tcp(address) => (name_of(canonical(address)), address.port().to_string()),
             // Neither may be empty (PEP 3333, clause 19), so these are made up.
-            Address::Unix(_) => ("localhost".to_string(), "80".to_string()),
+            Address::Unix(_) => ("localhost".to_string(), if link.secure { "443" } else { "80" }.to_string()),
         };
         let parts = [remote_addr, remote_port, server_name, server_port];
         let end = |count: usize| parts[..count].iter().map(String::len).sum::<usize>() as u8;
@@ -101,6 +101,7 @@ mod tests {
     fn a_unix_socket_has_a_name_and_a_port_but_its_peer_has_none() {
         let seen = variables("/run/x.sock", "", false, None);
         assert_eq!(seen[..3], ["REMOTE_ADDR=", "SERVER_NAME=localhost", "SERVER_PORT=80"]);
+        assert_eq!(variables("/run/x.sock", "", true, None)[2], "SERVER_PORT=443");
         assert_eq!(variables("/run/x.sock", "", false, Some("www.example.org"))[1], "SERVER_NAME=www.example.org");
     }
 }

@@ -417,7 +417,7 @@ fn transfer_encoding(value: &[u8]) -> Result<(), Error> {
 }
 
 /// Whether this is a host and perhaps a port, or nothing (RFC 9110, 7.2; RFC 3986, 3.2.2).
-fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     let (host_ends, host_is_valid) = match value {
         [] => return true,
         [b'[', rest @ ..] => match memchr(b']', rest) {

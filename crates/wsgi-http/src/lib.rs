@@ -47,8 +47,8 @@
 //! `Expect: 100-continue` (answered when the application first waits for the body), 103 Early Hints, `HEAD`, 204 and 304, targets in
 //! origin, absolute and asterisk form.
 //!
-//! **Out of scope:** `CONNECT` and `Upgrade` (a tunnel is not a WSGI request), content codings, byte ranges, caching (the application's), TLS
-//! and HTTP/2 (another layer's).
+//! **Out of scope:** `CONNECT` and `Upgrade` (a tunnel is not a WSGI request), content codings, byte ranges, caching (the application's), and
+//! HTTP/2 (another layer's). TLS is the module `tls`.
 //!
 //! # What is refused
 //!
@@ -83,6 +83,9 @@
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `tower` | no | `tower::WsgiService`: an application as a route of axum, or of any program made of `tower` services |
+//! | `hyper` | no | `hyper::Hyper`: HTTP/1.1 and HTTP/2 by hyper, as a front end of `wsgi_core::gateway` |
+//! | `hyper-tls` | no | the same under TLS, with ALPN |
+//! | `tls` | no | the module `tls`: HTTPS by `rustls`, for the same engine |
 #![forbid(unsafe_code)]
 
 mod body;
@@ -92,10 +95,14 @@ mod ends;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 mod reply;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "tower")]
 pub mod tower;
 

@@ -99,13 +99,7 @@ pub(crate) fn informational(head: &ResponseHead, out: &mut Vec<u8>) {
 
 /// Queues a whole reply that says why there is no other.
 pub(crate) fn refusal(error: &Error, silent: bool, signature: &Signature, date: &HttpDate, out: &mut Vec<u8>) {
-    let mut text = error.to_string();
-    if text.len() > REFUSAL_BYTES {
-        let end = (0..=REFUSAL_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
-        text.truncate(end);
-        text.push_str("...");
-    }
-    text.push('\n');
+    let text = explanation(error);
     let mut reply = ResponseHead::plain(error.status(), text.len() as u64);
     // The text may quote what was sent; no browser is to take that for a page.
     let nosniff = reply.field(b"X-Content-Type-Options", b"nosniff");
@@ -114,6 +108,18 @@ pub(crate) fn refusal(error: &Error, silent: bool, signature: &Signature, date: 
     if !silent {
         out.extend_from_slice(text.as_bytes());
     }
+}
+
+/// The text of a refusal: one line, of bounded length.
+pub(crate) fn explanation(error: &Error) -> String {
+    let mut text = error.to_string();
+    if text.len() > REFUSAL_BYTES {
+        let end = (0..=REFUSAL_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text.push('\n');
+    text
 }
 
 /// Queues the line that precedes a chunk of `size` bytes. A size of 0 would end the body.

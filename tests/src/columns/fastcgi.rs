@@ -17,31 +17,39 @@ use wsgi_fastcgi::FastCgi;
 use wsgi_fastcgi::client::{self, Event, Reply, ReplyError};
 
 use super::gateway;
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use crate::column::{Body, Broken, Column, Conversation, Feature, Front, Head, Request, Served};
 use crate::stream::Stream;
 
 /// A connection for each request.
-pub(super) const FASTCGI: FastCgiPass = FastCgiPass { keeps: false };
+pub(super) const FASTCGI: FastCgiPass = FastCgiPass { way: Way::Engine, keeps: false };
 
 /// With `KEEP_CONN`, over connections that all clients of a case share, one after the other. The web server gets the log.
-pub(super) const FASTCGI_KEPT: FastCgiPass = FastCgiPass { keeps: true };
+pub(super) const FASTCGI_KEPT: FastCgiPass = FastCgiPass { way: Way::Engine, keeps: true };
 
-/// The blocking engine with FastCGI.
+/// The same on tokio.
+pub(super) const FASTCGI_KEPT_ON_TOKIO: FastCgiPass = FastCgiPass { way: Way::Tokio, keeps: true };
+
+/// A listener that speaks FastCGI.
 pub(super) struct FastCgiPass {
+    way: Way,
     keeps: bool,
 }
 
 impl Column for FastCgiPass {
     fn name(&self) -> &'static str {
-        if self.keeps { "engine-fastcgi-kept-unix" } else { "engine-fastcgi-tcp" }
+        match (self.way, self.keeps) {
+            (Way::Engine, true) => "engine-fastcgi-kept-unix",
+            (Way::Engine, false) => "engine-fastcgi-tcp",
+            (Way::Tokio, _) => "tokio-fastcgi-kept",
+        }
     }
 
     fn lacks(&self) -> &'static [Feature] {
         if self.keeps {
-            &[Feature::Http1, Feature::Informational, Feature::Farewell]
+            &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::Farewell]
         } else {
-            &[Feature::Http1, Feature::Informational, Feature::KeepAlive]
+            &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::KeepAlive]
         }
     }
 
@@ -55,7 +63,7 @@ impl FastCgiPass {
     /// `log` gets what the web server would write to its own log.
     fn start(&self, served: Served, log: Log) -> Behind {
         let transport = if self.keeps { Transport::Unix } else { Transport::Tcp };
-        let serving = Serving::start(served, transport, FastCgi::new().log_to_peer(self.keeps));
+        let serving = Serving::start(served, self.way, transport, FastCgi::new().log_to_peer(self.keeps));
         let address = serving.address().clone();
         Behind { serving, connections: Arc::new(Connections::to(address, self.keeps, log)) }
     }
@@ -103,7 +111,7 @@ impl Connections {
 
     fn take(&self) -> io::Result<Stream> {
         let mut idle = self.idle.lock().expect("no panic while it is held");
-        while let Some(stream) = idle.pop() {
+        while let Some(mut stream) = idle.pop() {
             // A server may close an idle connection at any time, and has nothing else to say on it.
             if !stream.stirs() {
                 return Ok(stream);
@@ -463,7 +471,7 @@ mod tests {
 
     #[test]
     fn what_the_web_server_logs_is_not_in_the_servers_own_log() {
-        for (column, to_peer) in [(FASTCGI, false), (FASTCGI_KEPT, true)] {
+        for (column, to_peer) in [(FASTCGI, false), (FASTCGI_KEPT, true), (FASTCGI_KEPT_ON_TOKIO, true)] {
             let [sink, log] = [(); 2].map(|()| Arc::new(Mutex::new(String::new())));
             let writer = |text: &Arc<Mutex<String>>| -> Log {
                 let text = Arc::clone(text);

@@ -1,42 +1,51 @@
 //! The front ends that the matrix runs through, and what each cannot do.
 //!
-//! | lacks | HTTP, TCP | HTTP, Unix | uwsgi, TCP | uwsgi and SCGI, Unix | FastCGI | FastCGI, kept |
-//! |---|---|---|---|---|---|---|
-//! | [`Http1`](Feature::Http1) | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`Informational`](Feature::Informational) | | | ✗ | ✗ | ✗ | ✗ |
-//! | [`UnknownLength`](Feature::UnknownLength) | | | ✗ | ✗ | | |
-//! | [`KeepAlive`](Feature::KeepAlive) | | | ✗ | ✗ | ✗ | |
-//! | [`Farewell`](Feature::Farewell) | | | | | | ✗ |
-//! | [`Breaks`](Feature::Breaks) | | | | ✗ | | |
-//! | [`Reset`](Feature::Reset) | | ✗ | | ✗ | | |
-//! | [`Addresses`](Feature::Addresses) | | ✗ | | | | |
+//! | column | driven by | lacks |
+//! |---|---|---|
+//! | `engine-http-tcp`, `engine-https` | `wsgi_core::server` | nothing |
+//! | `engine-http-unix` | `wsgi_core::server` | `Reset`, `Addresses` |
+//! | `engine-uwsgi-tcp` | `wsgi_core::server` | `Http1`, `Strict`, `Informational`, `UnknownLength`, `KeepAlive` |
+//! | `engine-uwsgi-unix`, `engine-scgi-unix` | `wsgi_core::server` | the same, `Breaks`, `Reset` |
+//! | `engine-fastcgi-tcp` | `wsgi_core::server` | `Http1`, `Strict`, `Informational`, `KeepAlive` |
+//! | `engine-fastcgi-kept-unix` | `wsgi_core::server` | `Http1`, `Strict`, `Informational`, `Farewell` |
+//! | `tokio-http`, `tokio-https`, `tokio-uwsgi`, `tokio-scgi`, `tokio-fastcgi-kept` | `wsgi_core::gateway` | what the same codec lacks above |
+//! | `tower-axum` | axum, by hyper | `Strict`, `Informational`, `Reset` |
 //!
-//! Why is said with each feature.
+//! Why is said with each feature. HTTPS has them all: that a reply breaks off is told twice, by a missing `close_notify` and by a reset.
 
 use crate::column::{Column, Feature};
 
-mod engine;
 mod fastcgi;
 mod gateway;
+mod http;
+mod https;
 mod scgi;
 mod serving;
+mod tower;
 mod until_close;
 mod uwsgi;
 
 /// Every column.
 pub const ALL: &[&dyn Column] = &[
-    &engine::HTTP_OVER_TCP,
-    &engine::HTTP_OVER_UNIX,
+    &http::HTTP_OVER_TCP,
+    &http::HTTP_OVER_UNIX,
+    &https::HTTPS,
     &uwsgi::UWSGI_OVER_TCP,
     &uwsgi::UWSGI_OVER_UNIX,
     &scgi::SCGI_OVER_UNIX,
     &fastcgi::FASTCGI,
     &fastcgi::FASTCGI_KEPT,
+    &http::HTTP_ON_TOKIO,
+    &https::HTTPS_ON_TOKIO,
+    &uwsgi::UWSGI_ON_TOKIO,
+    &scgi::SCGI_ON_TOKIO,
+    &fastcgi::FASTCGI_KEPT_ON_TOKIO,
+    &tower::AXUM,
 ];
 
 /// What uwsgi and SCGI lack.
-const GATEWAY_LACKS: &[Feature] = &[Feature::Http1, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive];
+const GATEWAY_LACKS: &[Feature] = &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive];
 
 /// The same on a Unix socket, which has no reset.
 const GATEWAY_LACKS_ON_UNIX: &[Feature] =
-    &[Feature::Http1, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive, Feature::Breaks, Feature::Reset];
+    &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::UnknownLength, Feature::KeepAlive, Feature::Breaks, Feature::Reset];

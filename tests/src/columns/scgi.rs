@@ -1,22 +1,30 @@
-//! SCGI, as behind nginx with `scgi_pass`, over a Unix socket.
+//! SCGI, as behind nginx with `scgi_pass`, over a Unix socket, and on tokio.
 
 use wsgi_uwsgi_proto::Scgi;
 
 use super::GATEWAY_LACKS_ON_UNIX;
 use super::gateway::Variables;
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use super::until_close::{Behind, Tongue};
 use crate::column::{Column, Feature, Front, Served};
 
 /// Behind a Unix socket. What TCP has of its own, resets, is that of uwsgi, whose replies these are.
-pub(super) const SCGI_OVER_UNIX: ScgiPass = ScgiPass;
+pub(super) const SCGI_OVER_UNIX: ScgiPass = ScgiPass { way: Way::Engine };
 
-/// The blocking engine with SCGI.
-pub(super) struct ScgiPass;
+/// The same on tokio.
+pub(super) const SCGI_ON_TOKIO: ScgiPass = ScgiPass { way: Way::Tokio };
+
+/// A Unix socket on which SCGI is spoken.
+pub(super) struct ScgiPass {
+    way: Way,
+}
 
 impl Column for ScgiPass {
     fn name(&self) -> &'static str {
-        "engine-scgi-unix"
+        match self.way {
+            Way::Engine => "engine-scgi-unix",
+            Way::Tokio => "tokio-scgi",
+        }
     }
 
     fn lacks(&self) -> &'static [Feature] {
@@ -24,7 +32,7 @@ impl Column for ScgiPass {
     }
 
     fn serve(&self, served: Served) -> Box<dyn Front> {
-        Box::new(Behind { serving: Serving::start(served, Transport::Unix, Scgi::new()), tongue: TONGUE })
+        Box::new(Behind { serving: Serving::start(served, self.way, Transport::Unix, Scgi::new()), tongue: TONGUE })
     }
 }
 

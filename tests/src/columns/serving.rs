@@ -1,14 +1,26 @@
-//! The engine of `wsgi_core` behind one listener, as every column starts it.
+//! What serves behind one listener, as every column starts it: the engine of `wsgi_core`, or its gateway.
 
+use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
-use wsgi_core::server::{Handle, ListenAddress, Listener, Running, Server};
+use wsgi_core::gateway::{self, Gateway};
+use wsgi_core::server::{self, ListenAddress, Listener, Outcome, Server};
 use wsgi_core::wire::{Address, Dialect};
 use wsgi_core::wsgi::Application;
 use wsgi_core::{Handler, Mount};
 
 use crate::column::Served;
+
+/// Who drives the codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The blocking engine: `wsgi_core::server`.
+    Engine,
+    /// Tasks of a tokio runtime: `wsgi_core::gateway`.
+    Tokio,
+}
 
 /// What the listener is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +31,8 @@ pub(super) enum Transport {
     Unix,
 }
 
-/// An engine that serves an application.
+/// A server of an application.
 pub(super) struct Serving {
-    handle: Handle,
     running: Running,
     address: Address,
     /// Holds the socket; goes with the server.
@@ -29,7 +40,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn start(served: Served, transport: Transport, dialect: impl Dialect + 'static) -> Serving {
+    pub(super) fn start(served: Served, way: Way, transport: Transport, dialect: impl Dialect + 'static) -> Serving {
         let folder = (transport == Transport::Unix).then(|| tempfile::tempdir().expect("a folder for the socket"));
         let address = match &folder {
             Some(folder) => ListenAddress::Unix(folder.path().join("app.sock")),
@@ -46,9 +57,12 @@ impl Serving {
             "" => Arc::new(application),
             prefix => Arc::new(Mount::new().at(prefix, application)),
         };
-        let running =
-            Server::new(handler).listen(listener, dialect).threads(served.threads).start().unwrap_or_else(|error| panic!("{error}"));
-        Serving { handle: running.handle(), running, address, _folder: folder }
+        let running = match way {
+            Way::Engine => Running::engine(Server::new(handler).listen(listener, dialect).threads(served.threads)),
+            Way::Tokio => Running::gateway(Gateway::new(handler).listen(listener, dialect).threads(served.threads)),
+        };
+        let running = running.unwrap_or_else(|error| panic!("{error}"));
+        Serving { running, address, _folder: folder }
     }
 
     /// Where clients connect.
@@ -58,14 +72,44 @@ impl Serving {
 
     /// Asks for a graceful end, without waiting for it.
     pub(super) fn shut_down(&self) {
-        self.handle.shutdown();
+        match &self.running {
+            Running::Engine(running) => running.handle().shutdown(),
+            Running::Gateway(handle, _) => handle.shutdown(),
+        }
     }
 
     /// Ends, and waits until everything has ended.
     pub(super) fn stop(self) {
         // The case is over, so nobody reads any more: what still runs may be cut off.
-        self.handle.hurry();
-        let outcome = self.running.wait();
+        let outcome = match self.running {
+            Running::Engine(running) => {
+                running.handle().hurry();
+                running.wait()
+            }
+            Running::Gateway(handle, thread) => {
+                handle.hurry();
+                thread.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"))
+            }
+        };
         assert_eq!(outcome.stuck, 0, "threads are stuck in the application");
+    }
+}
+
+/// What runs.
+enum Running {
+    Engine(server::Running),
+    /// In a runtime of its own, on this thread and others.
+    Gateway(gateway::Handle, JoinHandle<io::Result<Outcome>>),
+}
+
+impl Running {
+    fn engine(server: Server) -> io::Result<Running> {
+        server.start().map(Running::Engine)
+    }
+
+    fn gateway(gateway: Gateway) -> io::Result<Running> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let handle = gateway.handle();
+        Ok(Running::Gateway(handle, std::thread::spawn(move || runtime.block_on(gateway.run()))))
     }
 }

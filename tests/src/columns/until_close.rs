@@ -23,7 +23,7 @@ pub(super) struct Tongue {
     pub(super) begins: &'static [u8],
 }
 
-/// An engine that is reached through such gateways.
+/// A server that is reached through such gateways.
 pub(super) struct Behind {
     pub(super) serving: Serving,
     pub(super) tongue: Tongue,

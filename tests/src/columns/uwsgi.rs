@@ -1,29 +1,34 @@
-//! uwsgi, as behind nginx with `uwsgi_pass`, over a TCP loopback socket and over a Unix socket.
+//! uwsgi, as behind nginx with `uwsgi_pass`, over a TCP loopback socket and over a Unix socket, and on tokio.
 
 use wsgi_uwsgi_proto::{Uwsgi, client};
 
 use super::gateway::Variables;
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use super::until_close::{Behind, Tongue};
 use super::{GATEWAY_LACKS, GATEWAY_LACKS_ON_UNIX};
 use crate::column::{Column, Feature, Front, Served};
 
 /// Behind a TCP socket.
-pub(super) const UWSGI_OVER_TCP: UwsgiPass = UwsgiPass { transport: Transport::Tcp };
+pub(super) const UWSGI_OVER_TCP: UwsgiPass = UwsgiPass { way: Way::Engine, transport: Transport::Tcp };
 
 /// Behind a Unix socket.
-pub(super) const UWSGI_OVER_UNIX: UwsgiPass = UwsgiPass { transport: Transport::Unix };
+pub(super) const UWSGI_OVER_UNIX: UwsgiPass = UwsgiPass { way: Way::Engine, transport: Transport::Unix };
 
-/// The blocking engine with uwsgi.
+/// Behind a TCP socket, on tokio.
+pub(super) const UWSGI_ON_TOKIO: UwsgiPass = UwsgiPass { way: Way::Tokio, transport: Transport::Tcp };
+
+/// A listener that speaks uwsgi.
 pub(super) struct UwsgiPass {
+    way: Way,
     transport: Transport,
 }
 
 impl Column for UwsgiPass {
     fn name(&self) -> &'static str {
-        match self.transport {
-            Transport::Tcp => "engine-uwsgi-tcp",
-            Transport::Unix => "engine-uwsgi-unix",
+        match (self.way, self.transport) {
+            (Way::Engine, Transport::Tcp) => "engine-uwsgi-tcp",
+            (Way::Engine, Transport::Unix) => "engine-uwsgi-unix",
+            (Way::Tokio, _) => "tokio-uwsgi",
         }
     }
 
@@ -35,7 +40,7 @@ impl Column for UwsgiPass {
     }
 
     fn serve(&self, served: Served) -> Box<dyn Front> {
-        Box::new(Behind { serving: Serving::start(served, self.transport, Uwsgi::new()), tongue: TONGUE })
+        Box::new(Behind { serving: Serving::start(served, self.way, self.transport, Uwsgi::new()), tongue: TONGUE })
     }
 }
 

@@ -66,9 +66,10 @@ fn what_the_request_does_not_have_is_not_there() {
         // Protocols that always declare a length may say that it is zero.
         let declared = site.lacks(Feature::UnknownLength).then_some("0");
         assert!(get(&environ, "CONTENT_LENGTH").is_none_or(|value| Some(value) == declared), "{:?}", environ.get("CONTENT_LENGTH"));
-        for name in ["REMOTE_IDENT", "AUTH_TYPE", "PATH_TRANSLATED", "HTTPS", "HTTP_ACCEPT", "HTTP_COOKIE"] {
+        for name in ["REMOTE_IDENT", "AUTH_TYPE", "PATH_TRANSLATED", "HTTP_ACCEPT", "HTTP_COOKIE"] {
             assert_eq!(get(&environ, name), None, "{name}");
         }
+        assert_eq!(get(&environ, "HTTPS"), (site.scheme() == "https").then_some("on"));
         assert_eq!(get(&environ, "QUERY_STRING").unwrap_or_default(), "");
         let environ = texts(site, Request::post("/", "x").field("Content-Type", "a/b"));
         assert_eq!((get(&environ, "HTTP_CONTENT_TYPE"), get(&environ, "HTTP_CONTENT_LENGTH")), (None, None));
@@ -85,7 +86,7 @@ fn a_client_of_http_1_0_without_a_host_gets_a_server_name_and_its_own_version() 
         let (name, port) = (&environ["SERVER_NAME"], &environ["SERVER_PORT"]);
         assert!(!name.is_empty() && !port.is_empty(), "{name:?} {port:?}");
         let authority = if port == "80" { name.clone() } else { format!("{name}:{port}") };
-        assert_eq!(site.notes::<String>("url"), [format!("http://{authority}/")]);
+        assert_eq!(site.notes::<String>("url"), [format!("{}://{authority}/", site.scheme())]);
     });
 }
 
@@ -126,7 +127,7 @@ fn every_value_has_exactly_the_type_that_pep_3333_asks_for() {
             assert!(lawful, "{name:?} is no name for a variable of a server");
         }
         assert_eq!((types["wsgi.version"].as_str(), site.noted::<(u8, u8)>("wsgi.version")), ("tuple", (1, 0)));
-        assert_eq!(get(&environ, "wsgi.url_scheme"), Some("http"));
+        assert_eq!(get(&environ, "wsgi.url_scheme"), Some(site.scheme()));
         for name in ["wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once"] {
             assert_eq!(types[name], "bool", "{name}");
         }
@@ -177,13 +178,13 @@ fn a_path_is_percent_decoded_once_and_the_raw_target_is_kept() {
 fn a_url_can_be_put_together_again() {
     matrix("environ").prefix("/mount").run(|site| {
         for (target, url) in [
-            ("/mount", "http://example.test:8080/mount"),
-            ("/mount/", "http://example.test:8080/mount/"),
-            ("/mount/a%20b?c=d%20e", "http://example.test:8080/mount/a%20b?c=d%20e"),
-            ("/mount/caf%C3%A9", "http://example.test:8080/mount/caf%C3%A9"),
+            ("/mount", "://example.test:8080/mount"),
+            ("/mount/", "://example.test:8080/mount/"),
+            ("/mount/a%20b?c=d%20e", "://example.test:8080/mount/a%20b?c=d%20e"),
+            ("/mount/caf%C3%A9", "://example.test:8080/mount/caf%C3%A9"),
         ] {
             texts(site, Request::get(target).field("Host", "example.test:8080"));
-            assert_eq!(site.notes::<String>("url").pop().as_deref(), Some(url));
+            assert_eq!(site.notes::<String>("url").pop(), Some(format!("{}{url}", site.scheme())));
         }
     });
 }
@@ -265,13 +266,17 @@ fn the_environment_of_the_process_stays_out_of_it() {
 fn a_client_cannot_choose_the_scheme_nor_its_own_address() {
     matrix("environ").run(|site| {
         let request = Request::get("/")
-            .field("X-Forwarded-Proto", "https")
+            .field("X-Forwarded-Proto", if site.scheme() == "https" { "http" } else { "https" })
             .field("X-Forwarded-For", "10.1.2.3")
             .field("Forwarded", "for=10.1.2.3;proto=https")
             .field("Remote-Addr", "10.1.2.3")
-            .field("Https", "on");
+            .field("Https", if site.scheme() == "https" { "off" } else { "on" })
+            .field("Ssl-Protocol", "none");
         let environ = texts(site, request);
-        assert_eq!((get(&environ, "wsgi.url_scheme"), get(&environ, "HTTPS")), (Some("http"), None));
+        let https = (site.scheme() == "https").then_some("on");
+        assert_eq!((get(&environ, "wsgi.url_scheme"), get(&environ, "HTTPS")), (Some(site.scheme()), https));
+        // TLS itself says this, and where there is none nobody does.
+        assert_eq!(get(&environ, "SSL_PROTOCOL"), https.map(|_| "TLSv1.3"));
         assert_ne!(get(&environ, "REMOTE_ADDR"), Some("10.1.2.3"));
     });
 }

@@ -287,8 +287,9 @@ fn a_client_that_expects_100_hears_the_final_answer_alone_where_nobody_reads() {
         client.raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n").unwrap();
         let seen = client.reply();
         assert_eq!((seen.informational.len(), seen.text().as_str()), (0, "not read"));
-        // The client may or may not send the body now: the connection cannot be used again.
-        assert!(!seen.reusable);
+        // The client may or may not send the body now: the connection cannot be used again. hyper ends it without saying so.
+        assert!(!seen.reusable || site.lacks(Feature::Strict));
+        assert!(client.rest().0.is_empty());
     });
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::clock::{self, NEVER};
 use super::connection::{Connection, State};
 use super::{IDLE_GRACE, Shared};
+use crate::clock::{self, NEVER};
 use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.
@@ -66,13 +66,23 @@ fn end(shared: &Shared, connection: &mut Connection) {
             connection.socket.reset_on_close();
             return;
         }
-        State::Reading | State::Lingering { .. } => return,
+        State::Reading => {
+            let mut output = Vec::new();
+            connection.protocol.farewell(&mut output);
+            // Most protocols have no word for it.
+            if !output.is_empty() {
+                let _ = connection.socket.send(&output);
+            }
+            return;
+        }
+        State::Lingering { .. } => return,
     };
     tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
     let mut date = HttpDate::from_unix(0);
     clock::refresh(&mut date);
     let mut output = Vec::new();
     connection.protocol.refuse(&error, &date, &mut output);
+    connection.protocol.seal(&mut output);
     // If the peer does not take even this, there is nothing more to do for it.
     let _ = connection.socket.send(&output);
 }

@@ -10,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 use http::{Extensions, StatusCode};
 
 use super::Shared;
-use super::clock;
 use super::connection::Connection;
 use super::socket::Received;
+use crate::clock;
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
@@ -192,6 +192,7 @@ impl<'a> Conversation<'a> {
         if let Some(failure) = &self.gone {
             return Err(failure.error());
         }
+        self.connection.protocol.seal(&mut self.scratch.output);
         let mut waited = Duration::ZERO;
         let mut at = 0;
         while at < self.scratch.output.len() {
@@ -318,9 +319,26 @@ impl Exchange for Conversation<'_> {
         let (mut left, mut taken) = (block, true);
         while !left.is_empty() {
             let len = left.len().min(limit);
-            if !taken || len < DIRECT_BYTES || !protocol.raw(len as u64, output) {
+            if !taken || len < DIRECT_BYTES {
                 protocol.data(left, output);
                 return;
+            }
+            if !protocol.raw(len as u64, output) {
+                // Each byte of it has to be changed (TLS). What that makes of a large block is sent while it is made, rather than held whole.
+                let (piece, rest) = left.split_at(len.min(PIECE_BYTES));
+                left = rest;
+                protocol.data(piece, output);
+                match socket.send(output) {
+                    Ok(sent) => {
+                        taken = sent == output.len();
+                        output.drain(..sent);
+                    }
+                    Err(error) => {
+                        self.lost(error);
+                        return;
+                    }
+                }
+                continue;
             }
             // A large block goes out from where it lies; only what the system does not take now is copied.
             let (piece, rest) = left.split_at(len);
@@ -451,6 +469,8 @@ impl Scratch {
 
 /// From this size on a block is not copied behind the head but written from where it lies.
 const DIRECT_BYTES: usize = 16 * 1024;
+/// How much of a block that cannot go out from where it lies is made ready at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// One `sendfile`, so that a fast peer with a large file does not keep the call from noticing a shutdown.
 const SEND_FILE_BYTES: usize = 1 << 20;
 /// How much of a body that nobody read is thrown away to keep a connection.

@@ -33,12 +33,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod allow;
-mod clock;
 mod connection;
 mod control;
 mod conversation;
-mod listener;
 mod slots;
 mod socket;
 mod worker;
@@ -54,17 +51,15 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
-pub use self::allow::{AllowFrom, Network, NetworkError};
 use self::connection::{Connection, State};
-pub use self::listener::{AddressError, ListenAddress, Listener};
 use self::slots::Slots;
 use self::socket::Socket;
 use self::worker::Worker;
 use crate::Handler;
-use crate::wire::{Address, Dialect, Link};
+use crate::listening::Door;
+pub use crate::listening::{AddressError, AllowFrom, ListenAddress, Listener, Network, NetworkError};
+use crate::wire::Dialect;
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
 pub struct Server {
@@ -167,10 +162,7 @@ impl Server {
             epoll::add(&poller, listener, Key::Listener(index).data(), epoll::EventFlags::IN)?;
         }
         let listeners = self.listeners.into_iter().map(|(listener, dialect)| Entry {
-            wildcard: matches!(listener.local_address(), Address::Tcp(address) if address.ip().is_unspecified()),
-            local: listener.local_address().clone(),
-            allow: listener.allowed().cloned().unwrap_or(if dialect.trusts_peer() { AllowFrom::Loopback } else { AllowFrom::Anyone }),
-            refused: Mutex::new(None),
+            door: Door::new(&listener, dialect.trusts_peer()),
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
@@ -310,13 +302,8 @@ struct Shared {
 
 struct Entry {
     listener: RwLock<Option<Listener>>,
-    local: Address,
-    /// The listener is bound to every address, so each connection has to be asked for its own.
-    wildcard: bool,
+    door: Door,
     dialect: Arc<dyn Dialect>,
-    allow: AllowFrom,
-    /// The peer that was refused last, so that one that tries again and again is logged once.
-    refused: Mutex<Option<std::net::IpAddr>>,
     /// Nothing is accepted for now: there are too many connections, or too few descriptors.
     paused: AtomicBool,
 }
@@ -466,7 +453,7 @@ impl Shared {
             if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
                 && !entry.paused.swap(true, Ordering::SeqCst)
             {
-                tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.local);
+                tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.door.local());
             }
         }
     }
@@ -477,7 +464,7 @@ impl Shared {
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
                     if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
-                        tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.local, io::Error::from(error));
+                        tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
                     }
                 }
             }
@@ -503,7 +490,7 @@ impl Shared {
                         }
                     }
                 }
-                tracing::debug!(target: "wsgi", "listener {index} on {} closed", entry.local);
+                tracing::debug!(target: "wsgi", "listener {index} on {} closed", entry.door.local());
             }
             *listener = None;
         }
@@ -519,33 +506,7 @@ impl Entry {
     }
 
     fn accept_from(&self, listener: &Listener) -> io::Result<Option<Connection>> {
-        let (socket, remote) = loop {
-            match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok((socket, remote)) => {
-                    let remote = match remote.map(std::net::SocketAddr::try_from) {
-                        Some(Ok(address)) => Address::Tcp(address),
-                        _ => Address::Unix(None),
-                    };
-                    if self.allow.allows(&remote) {
-                        break (socket, remote);
-                    }
-                    self.refuse_peer(&remote);
-                }
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                // The peer was faster than we, or we were interrupted: the next one may be waiting.
-                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let local = if self.wildcard {
-            match rustix::net::getsockname(&socket).map(std::net::SocketAddr::try_from) {
-                Ok(Ok(address)) => Address::Tcp(address),
-                _ => self.local.clone(),
-            }
-        } else {
-            self.local.clone()
-        };
-        let link = Link { local, remote, secure: false };
+        let Some((socket, link)) = self.door.accept(listener)? else { return Ok(None) };
         Ok(Some(Connection {
             socket: Socket::new(socket),
             protocol: self.dialect.connect(&link),
@@ -557,15 +518,6 @@ impl Entry {
             head_deadline: None,
             remote: link.remote,
         }))
-    }
-
-    fn refuse_peer(&self, peer: &Address) {
-        if let Address::Tcp(address) = peer {
-            let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(address.ip());
-            if last != Some(address.ip()) {
-                tracing::warn!(target: "wsgi", "connection from {} to {} refused: the address is not allowed here", address.ip(), self.local);
-            }
-        }
     }
 }
 
@@ -590,8 +542,8 @@ const DONE: u8 = 3;
 /// Keys of the poller from here on are listeners; connections have 32 bits.
 const LISTENERS: u64 = 1 << 32;
 /// How long an idle connection is kept after a shutdown began, for a request that is on its way.
-const IDLE_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const IDLE_GRACE: Duration = Duration::from_millis(500);
 /// How long a peer may be silent, and not close, after its request was refused or answered early.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// How long after the end a worker may take to come back before it counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use super::clock::NEVER;
 use super::connection::Connection;
+use crate::clock::NEVER;
 
 /// Every connection, by its index, which is also its key in the poller.
 ///

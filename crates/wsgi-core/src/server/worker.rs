@@ -8,11 +8,11 @@ use bytes::{Bytes, BytesMut};
 use rustix::event::epoll;
 use rustix::io::Errno;
 
-use super::clock::{self, NEVER, deadline};
 use super::connection::{Ahead, Connection, State};
 use super::conversation::{Conversation, Scratch};
 use super::socket::Received;
 use super::{Accepted, Key, Shared};
+use crate::clock::{self, NEVER, deadline};
 use crate::panics::survive;
 use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
 
@@ -272,6 +272,10 @@ impl Worker {
 
     /// Sends what is queued, and leaves to the poller what the peer does not take at once: a slow reader holds no thread.
     fn send(&mut self, connection: &mut Connection, next: Next) -> Step {
+        // Before a reset there may be a gap in what was sent, and nothing may be added behind that.
+        if next != Next::Close(CloseReason::Reset) {
+            connection.protocol.seal(&mut self.scratch.output);
+        }
         match send_some(connection, &mut self.scratch.output) {
             Ok(true) => self.follow(connection, next),
             Ok(false) => {

@@ -21,7 +21,9 @@ use super::{Error, HttpDate, Link, RequestHead, ResponseHead};
 ///
 /// **Who writes.** Bytes in `out` are the caller's to send, in order, and to take away from its front once they are sent; whatever is still in
 /// `out` at the next call is unsent as a whole. Between `raw` and `raw_end` the caller may put the announced bytes there. A codec that queued
-/// the last byte in `out` may still add to what it queued (FastCGI lengthens a record); it looks at nothing else there.
+/// the last byte in `out` may still add to what it queued (FastCGI lengthens a record); it looks at nothing else there. A codec may hold back
+/// what it was given until [`seal`](Protocol::seal) (TLS makes one record of a head and a short body); whatever is in `out` already may be sent
+/// before that.
 pub trait Protocol: Send {
     /// Understands one thing in `input` and removes it from there.
     ///
@@ -73,6 +75,12 @@ pub trait Protocol: Send {
         let _ = out;
     }
 
+    /// The caller is about to send `out` and may wait after that: what the codec has held back goes there now. Changes nothing if nothing was
+    /// queued since the last time.
+    fn seal(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+
     /// Queues text for the peer's log of errors, where the protocol carries one (`STDERR` of FastCGI) and the peer is to have it. False where
     /// it is not, and the text has to go elsewhere. From a request's head on until `finish`, in any order with the rest. An empty text queues
     /// nothing, and only asks.
@@ -112,6 +120,12 @@ pub trait Protocol: Send {
 
     /// Whether the connection is between requests and has seen no byte of the next, so that it may be closed without loss.
     fn idle(&self) -> bool;
+
+    /// The caller is about to close the connection, which is [idle](Protocol::idle): queues the protocol's word for that, where it has one
+    /// (`close_notify` of TLS). There is no [`seal`](Protocol::seal) after it.
+    fn farewell(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
 
     /// The server is shutting down: replies that start from now on say that the connection will close, where the protocol can say so.
     fn close_after_reply(&mut self);

@@ -1,5 +1,6 @@
 //! The caller's half of one request.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,12 +18,17 @@ pub struct Call {
     crossing: Arc<Crossing>,
 }
 
-/// A piece of a reply, in the order `Inform* Head Block* (End | Aborted)`; or `Aborted` alone.
+/// A piece of a reply, in the order `Inform* Head Block* (End | Aborted)`; or `Aborted` alone. `Log` may stand anywhere before the end.
+///
+/// A reply that ends by [`End`](Reply::End) has as many bytes in its blocks as its head declares, if it declares a length; none if it answers
+/// `HEAD` or its status allows none.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reply {
     /// An informational reply, to be left out where the protocol or the peer has none.
     Inform(ResponseHead),
+    /// Text for the log of errors of whoever sent the request; only where the request says that it takes some.
+    Log(Bytes),
     /// The head.
     Head(ResponseHead),
     /// A block of the body; never empty.
@@ -75,10 +81,15 @@ impl Call {
     pub fn hang_up(&mut self) {
         self.crossing.hang_up();
     }
+
+    /// Withdraws the request, as dropping the call does, and says why: that is the error that the handler gets from then on.
+    pub fn withdraw(self, why: std::io::Error) {
+        self.crossing.withdraw(Failure::of(&why));
+    }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.crossing.withdraw();
+        self.crossing.withdraw(Failure::new(ErrorKind::ConnectionAborted, "nobody waits for the reply any more".to_owned()));
     }
 }

@@ -14,7 +14,7 @@ use http::{Extensions, StatusCode};
 use super::{Job, Reply, Shared};
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
-use crate::wire::{RequestHead, ResponseHead};
+use crate::wire::{Known, RequestHead, ResponseHead};
 
 /// What the two halves share. The lock is held for moments only.
 pub(super) struct Crossing {
@@ -38,8 +38,8 @@ pub(super) struct State {
     /// The task that waits for the handler to do something.
     task: Option<Waker>,
     handler_waits: bool,
-    /// The caller has withdrawn the request.
-    gone: bool,
+    /// The caller has withdrawn the request, and why.
+    gone: Option<Failure>,
     /// The caller says that its peer is gone, though not that it gave up.
     hung_up: bool,
 }
@@ -54,7 +54,7 @@ impl Crossing {
 
     /// Whether nobody waits for the reply.
     pub(super) fn abandoned(&self) -> bool {
-        self.lock().gone
+        self.lock().gone.is_some()
     }
 
     pub(super) fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<bool> {
@@ -123,9 +123,14 @@ impl Crossing {
         self.lock().hung_up = true;
     }
 
-    pub(super) fn withdraw(&self) {
+    /// The first reason counts.
+    pub(super) fn withdraw(&self, why: Failure) {
         let mut state = self.lock();
-        state.gone = true;
+        if !state.input.is_empty() {
+            // What is thrown away below must not look like the body's end.
+            state.input_end = None;
+        }
+        state.gone.get_or_insert(why);
         // Nobody will take it, and the handler may run for long yet.
         let unused = (std::mem::take(&mut state.reply), std::mem::take(&mut state.input), state.task.take());
         self.tell_handler(state);
@@ -167,8 +172,7 @@ impl State {
         match &self.input_end {
             Some(Ok(())) => Some((Ok(Bytes::new()), None)),
             Some(Err(failure)) => Some((Err(failure.error()), None)),
-            None if self.gone => Some((Err(gone().error()), None)),
-            None => None,
+            None => self.gone.as_ref().map(|why| (Err(why.error()), None)),
         }
     }
 }
@@ -179,11 +183,16 @@ pub(super) struct Crossed<'a> {
     crossing: Arc<Crossing>,
     head: RequestHead,
     extensions: Extensions,
+    peer_log: bool,
     /// What is queued and stays here until it is flushed: what goes before the blocks, the blocks as one, and the end.
     front: Vec<Reply>,
     blocks: BytesMut,
     end: Option<Reply>,
     started: bool,
+    /// The reply has no body, whatever the handler gives: it is one to `HEAD`, or its status says so.
+    silent: bool,
+    /// How much of a declared length is still to come.
+    owed: Option<u64>,
     /// The end is queued, or handed over.
     ended: bool,
     /// Why the reply cannot be taken any more.
@@ -192,9 +201,10 @@ pub(super) struct Crossed<'a> {
 
 impl<'a> Crossed<'a> {
     pub(super) fn new(job: Job, shared: &'a Shared) -> Crossed<'a> {
-        let Job { head, extensions, crossing } = job;
+        let Job { head, extensions, peer_log, crossing } = job;
         let (front, blocks) = (Vec::new(), BytesMut::new());
-        Crossed { shared, crossing, head, extensions, front, blocks, end: None, started: false, ended: false, lost: None }
+        let (started, silent, ended) = (false, false, false);
+        Crossed { shared, crossing, head, extensions, peer_log, front, blocks, end: None, started, silent, owed: None, ended, lost: None }
     }
 
     /// Makes up for what the handler left out, and hands over what is queued.
@@ -217,7 +227,7 @@ impl<'a> Crossed<'a> {
 
     /// Moves what is queued to the caller, and wakes its task.
     fn hand_over(&mut self, mut state: MutexGuard<'_, State>) {
-        let over = state.over || state.gone;
+        let over = state.over || state.gone.is_some();
         if over {
             self.front.clear();
             self.blocks.clear();
@@ -260,7 +270,7 @@ impl<'a> Crossed<'a> {
             wake(state);
             state = self.crossing.lock();
         }
-        while state.input.is_empty() && state.input_end.is_none() && !state.gone {
+        while state.input.is_empty() && state.input_end.is_none() && state.gone.is_none() {
             state = self.wait(state, until).ok_or_else(|| late(limit, "send its body"))?;
         }
         Ok(())
@@ -273,7 +283,7 @@ impl<'a> Crossed<'a> {
         let mut state = crossing.lock();
         let mut before = state.reply_bytes;
         let mut until = None;
-        while state.reply_bytes >= REPLY_BYTES && !state.gone {
+        while state.reply_bytes >= REPLY_BYTES && state.gone.is_none() {
             // Only what is taken gives the peer more time.
             if state.reply_bytes < before {
                 (before, until) = (state.reply_bytes, None);
@@ -281,8 +291,8 @@ impl<'a> Crossed<'a> {
             let until = *until.get_or_insert_with(|| Instant::now() + limit);
             state = self.wait(state, until).ok_or_else(|| late(limit, "take its reply"))?;
         }
-        if state.gone {
-            return Err(gone());
+        if let Some(why) = &state.gone {
+            return Err(why.again());
         }
         self.hand_over(state);
         Ok(())
@@ -321,6 +331,8 @@ impl Exchange for Crossed<'_> {
     fn start(&mut self, head: &ResponseHead) {
         if !self.started && !self.ended {
             self.started = true;
+            self.silent = head.bodiless() || self.head.get(Known::RequestMethod) == Some(b"HEAD");
+            self.owed = head.content_length().filter(|_| !self.silent);
             self.front.push(Reply::Head(head.clone()));
         }
     }
@@ -330,15 +342,22 @@ impl Exchange for Crossed<'_> {
     }
 
     fn data(&mut self, block: &[u8]) {
-        if self.started && !self.ended && self.lost.is_none() {
-            self.blocks.extend_from_slice(block);
+        if !self.started || self.ended || self.silent || self.lost.is_some() {
+            return;
         }
+        let mut admitted = block;
+        if let Some(owed) = &mut self.owed {
+            admitted = &block[..usize::try_from(*owed).map_or(block.len(), |owed| owed.min(block.len()))];
+            *owed -= admitted.len() as u64;
+        }
+        self.blocks.extend_from_slice(admitted);
     }
 
     fn finish(&mut self) {
         if self.started && !self.ended {
             self.ended = true;
-            self.end = Some(Reply::End);
+            // Less than was declared is not whole, whatever the handler says.
+            self.end = Some(if self.owed.is_some_and(|owed| owed > 0) { Reply::Aborted } else { Reply::End });
         }
     }
 
@@ -347,6 +366,14 @@ impl Exchange for Crossed<'_> {
             self.ended = true;
             self.end = Some(Reply::Aborted);
         }
+    }
+
+    fn log(&mut self, text: &[u8]) -> bool {
+        let taken = self.peer_log && !self.ended && self.lost.is_none() && !self.crossing.abandoned();
+        if taken && !text.is_empty() {
+            self.front.push(Reply::Log(Bytes::copy_from_slice(text)));
+        }
+        taken
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
@@ -394,11 +421,15 @@ impl Exchange for Crossed<'_> {
 
     fn disconnected(&mut self) -> bool {
         let state = self.crossing.lock();
-        self.lost.is_some() || state.gone || state.hung_up
+        self.lost.is_some() || state.gone.is_some() || state.hung_up
     }
 
     fn multithread(&self) -> bool {
         self.shared.threads > 1
+    }
+
+    fn multiprocess(&self) -> bool {
+        self.shared.multiprocess
     }
 }
 
@@ -409,10 +440,6 @@ fn wake(mut state: MutexGuard<'_, State>) {
     if let Some(task) = task {
         task.wake();
     }
-}
-
-fn gone() -> Failure {
-    Failure::new(io::ErrorKind::ConnectionAborted, "nobody waits for the reply any more".to_owned())
 }
 
 fn late(limit: Duration, what: &str) -> Failure {

@@ -81,6 +81,7 @@ pub struct Builder {
     queue: usize,
     body_timeout: Duration,
     write_timeout: Duration,
+    multiprocess: bool,
 }
 
 /// What a caller wants to be answered.
@@ -94,6 +95,8 @@ pub struct Request {
     pub body: Bytes,
     /// `body` is all of it.
     pub whole: bool,
+    /// Whoever sent the request takes text for its log of errors, so that the reply may hold [`Reply::Log`].
+    pub peer_log: bool,
 }
 
 /// Why a request is not taken.
@@ -115,7 +118,7 @@ impl Workers {
     /// Workers for a handler, to be set up and started.
     pub fn builder(handler: impl Handler + 'static) -> Builder {
         let minute = Duration::from_secs(60);
-        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute }
+        Builder { handler: Arc::new(handler), threads: 1, queue: 1024, body_timeout: minute, write_timeout: minute, multiprocess: false }
     }
 
     /// Hands a request to the next thread that is free. Never blocks.
@@ -126,19 +129,26 @@ impl Workers {
     /// # Errors
     /// The queue is full, or the workers are shutting down.
     pub fn call(&self, request: Request) -> Result<Call, Refused> {
-        let Request { head, extensions, body, whole } = request;
+        let Request { head, extensions, body, whole, peer_log } = request;
         let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty));
         let call = Call::new(Arc::clone(&crossing));
         let mut queue = self.shared.lock();
         if queue.closed {
             return Err(Refused::ShuttingDown);
         }
+        let mut withdrawn = VecDeque::new();
         if queue.jobs.len() >= self.shared.limit + queue.idle {
-            return Err(Refused::Full { waiting: self.shared.limit });
+            // Those that nobody waits for any more, as after a timeout, take no place.
+            (withdrawn, queue.jobs) = std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.crossing.abandoned());
+            if withdrawn.is_empty() {
+                return Err(Refused::Full { waiting: self.shared.limit });
+            }
         }
-        queue.jobs.push_back(Job { head, extensions, crossing });
+        queue.jobs.push_back(Job { head, extensions, peer_log, crossing });
         let wake = queue.idle > 0;
         drop(queue);
+        // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
+        drop(withdrawn);
         if wake {
             self.shared.work.notify_one();
         }
@@ -203,6 +213,12 @@ impl Builder {
         self
     }
 
+    /// Tells handlers that other processes run the same application (`wsgi.multiprocess`); false by default.
+    pub fn multiprocess(mut self, multiprocess: bool) -> Builder {
+        self.multiprocess = multiprocess;
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -214,6 +230,7 @@ impl Builder {
             limit: self.queue,
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
+            multiprocess: self.multiprocess,
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -243,6 +260,7 @@ struct Shared {
     limit: usize,
     body_timeout: Duration,
     write_timeout: Duration,
+    multiprocess: bool,
     queue: Mutex<Queue>,
     /// There is something in the queue, or it is closed.
     work: Condvar,
@@ -264,6 +282,7 @@ struct Queue {
 struct Job {
     head: RequestHead,
     extensions: Extensions,
+    peer_log: bool,
     crossing: Arc<Crossing>,
 }
 

@@ -31,6 +31,8 @@ enum State {
         call: Call,
         upload: Option<Upload>,
     },
+    /// It breaks off at the next poll.
+    Broken,
     Over,
 }
 
@@ -70,6 +72,10 @@ impl Body for WsgiBody {
                 this.state = State::Over;
                 this.give(block)
             }
+            State::Broken => {
+                this.state = State::Over;
+                Poll::Ready(Some(Err(BodyError)))
+            }
             State::Coming { call, upload } => {
                 if upload.as_mut().is_some_and(|upload| !upload.pump(context, call)) {
                     *upload = None;
@@ -77,8 +83,10 @@ impl Body for WsgiBody {
                 match std::task::ready!(call.poll_reply(context)) {
                     Reply::Block(block) => this.give(block),
                     Reply::Aborted => {
-                        this.state = State::Over;
-                        Poll::Ready(Some(Err(BodyError)))
+                        // A server that gets an error drops what it has not sent yet (hyper does). One that gets nothing yet sends that first.
+                        this.state = State::Broken;
+                        context.waker().wake_by_ref();
+                        Poll::Pending
                     }
                     _ => {
                         this.state = State::Over;

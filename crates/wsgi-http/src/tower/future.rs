@@ -7,14 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use wsgi_core::wire::{BodyLength, Error, RequestHead, ResponseHead};
+use http::{Method, Request, Response, Version, header};
+use wsgi_core::wire::{BodyLength, Error, RequestHead};
 use wsgi_core::workers::{self, Call, Reply, Workers};
 
 use super::body::WsgiBody;
 use super::pump::{Ahead, Upload};
-use super::{BoxError, Config, Reason, request};
+use super::{BoxError, Config, request, response};
 
 /// The response to come. Drop it to withdraw the request.
 pub struct WsgiFuture {
@@ -37,6 +36,7 @@ struct Reading {
     workers: Workers,
     config: Arc<Config>,
     request: workers::Request,
+    version: Version,
     upload: Upload,
     ahead: Ahead,
 }
@@ -57,12 +57,13 @@ impl WsgiFuture {
                 match upload {
                     // A peer that waits to be asked is not asked before the application does.
                     Some(upload) if short(length, config.read_ahead) && !parts.headers.contains_key(header::EXPECT) => {
-                        State::Reading(Box::new(Reading { workers, config, request, upload, ahead: Ahead::default() }))
+                        let version = parts.version;
+                        State::Reading(Box::new(Reading { workers, config, request, version, upload, ahead: Ahead::default() }))
                     }
                     upload => call(&workers, &config, request, upload),
                 }
             }
-            Err(error) => State::Refused(Some(refusal(&error))),
+            Err(error) => State::Refused(Some(response::refusal(&error, parts.version))),
         };
         WsgiFuture { state, for_head }
     }
@@ -87,7 +88,7 @@ fn short(body: BodyLength, read_ahead: usize) -> bool {
 fn call(workers: &Workers, config: &Config, request: workers::Request, upload: Option<Upload>) -> State {
     match workers.call(request) {
         Ok(call) => State::Called { call: Some(call), upload },
-        Err(error) => State::Refused(Some(overloaded(error, config))),
+        Err(error) => State::Refused(Some(response::overloaded(error, config.retry_after))),
     }
 }
 
@@ -98,16 +99,13 @@ impl Reading {
 
     /// Hands the request on, now that all of its body is there or as much as is read ahead.
     fn done(self, outcome: io::Result<bool>) -> State {
-        let Reading { workers, config, mut request, upload, mut ahead } = self;
+        let Reading { workers, config, mut request, version, upload, mut ahead } = self;
         match outcome {
             Ok(whole) => {
                 (request.body, request.whole) = (ahead.take(), whole);
                 call(&workers, &config, request, Some(upload).filter(|_| !whole))
             }
-            Err(error) => {
-                tracing::info!(target: "wsgi", "request body broke off: {error}");
-                State::Refused(Some(broken(&error)))
-            }
+            Err(error) => State::Refused(Some(response::broken(&error, version))),
         }
     }
 }
@@ -139,76 +137,11 @@ impl Future for WsgiFuture {
                 // There is no way to send these from here.
                 Reply::Inform(_) => {}
                 Reply::Head(head) => break head,
-                _ => break ResponseHead::plain(StatusCode::INTERNAL_SERVER_ERROR, 0),
+                _ => return Poll::Ready(Ok(response::failed())),
             }
         };
-        Poll::Ready(Ok(response(&head, call.take().expect(POLLED_AGAIN), upload.take(), this.for_head)))
+        Poll::Ready(Ok(response::begun(&head, call.take().expect(POLLED_AGAIN), upload.take(), this.for_head)))
     }
-}
-
-/// The response to a head that has come, and what of its body has.
-fn response(head: &ResponseHead, mut call: Call, upload: Option<Upload>, for_head: bool) -> Response<WsgiBody> {
-    let silent = for_head || head.bodiless();
-    let length = head.content_length();
-    // Most replies are whole by now. One that is needs no more polls, and layers see how long it is.
-    let body = match call.take_rest() {
-        Some(_) if silent => WsgiBody::none(),
-        Some(block) => WsgiBody::whole(block),
-        None => WsgiBody::coming(call, upload, length.filter(|_| !silent)),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(head.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let reason = head.status_line().get(4..).unwrap_or_default();
-    if response.status().canonical_reason().is_none_or(|usual| usual.as_bytes() != reason) {
-        response.extensions_mut().insert(Reason(Bytes::copy_from_slice(reason)));
-    }
-    fill(head, response.headers_mut());
-    response
-}
-
-fn fill(head: &ResponseHead, headers: &mut HeaderMap) {
-    for (name, value) in head.fields() {
-        // A reply of 204 must not have a length (RFC 9110, 8.6), and frameworks give it one.
-        if head.code() == 204 && name.eq_ignore_ascii_case(b"Content-Length") {
-            continue;
-        }
-        // Both were checked when they were put in, by the same rules.
-        match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            (Ok(name), Ok(value)) => {
-                headers.append(name, value);
-            }
-            _ => tracing::error!(target: "wsgi", "response field cannot be sent: {:?}", String::from_utf8_lossy(name)),
-        }
-    }
-}
-
-/// A whole response that says why there is no other.
-fn plain(status: StatusCode, text: String) -> Response<WsgiBody> {
-    let mut response = Response::new(WsgiBody::whole(Bytes::from(text + "\n")));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    // The text may quote what was sent; no browser is to take that for a page.
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-fn refusal(error: &Error) -> Response<WsgiBody> {
-    tracing::info!(target: "wsgi", "request refused: {error}");
-    plain(error.status(), error.to_string())
-}
-
-fn broken(error: &io::Error) -> Response<WsgiBody> {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(error) => plain(error.status(), error.to_string()),
-        None => plain(StatusCode::BAD_REQUEST, "request body broke off".to_owned()),
-    }
-}
-
-fn overloaded(refused: workers::Refused, config: &Config) -> Response<WsgiBody> {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, refused.to_string());
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(config.retry_after.as_secs()));
-    response
 }
 
 const POLLED_AGAIN: &str = "a future that was ready is not polled again";

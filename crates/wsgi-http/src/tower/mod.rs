@@ -75,6 +75,7 @@ mod body;
 mod future;
 mod pump;
 mod request;
+mod response;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -89,6 +90,8 @@ use wsgi_core::workers::Workers;
 
 pub use self::body::{BodyError, WsgiBody};
 pub use self::future::WsgiFuture;
+#[cfg(feature = "hyper")]
+pub(crate) use self::response::refusal;
 use crate::ends;
 
 /// Any error, as request bodies have them.
@@ -115,10 +118,17 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) underscores: Underscores,
     pub(crate) server_name: Option<String>,
-    pub(crate) script_name: String,
+    pub(crate) script: Option<Script>,
     pub(crate) read_ahead: usize,
     pub(crate) retry_after: Duration,
     variables: Vec<Arc<Variables>>,
+}
+
+/// The path at which the service stands, as it is sent and as CGI has it.
+#[derive(Clone)]
+pub(crate) struct Script {
+    pub(crate) encoded: String,
+    pub(crate) decoded: Vec<u8>,
 }
 
 type Variables = dyn Fn(&Extensions, &mut RequestHead) + Send + Sync;
@@ -130,7 +140,7 @@ impl WsgiService {
             limits: Limits::default(),
             underscores: Underscores::default(),
             server_name: None,
-            script_name: String::new(),
+            script: None,
             read_ahead: 64 * 1024,
             retry_after: Duration::from_secs(1),
             variables: Vec::new(),
@@ -139,13 +149,23 @@ impl WsgiService {
     }
 
     /// Says at which path the service stands, if a router has taken that path off the request's (axum's `nest_service` does): it becomes
-    /// `SCRIPT_NAME`, and stands before the path in `REQUEST_URI`. Percent-encoded, without a slash at its end.
+    /// `SCRIPT_NAME`, and stands before the path in `REQUEST_URI`. Percent-encoded; a slash at its end does not count.
     ///
-    /// Where the path is still there, [`wsgi_core::Mount`] around the application moves it.
+    /// Such a router makes `/` of what was the path and nothing more, so the application cannot tell `/app` from `/app/`. Where that matters,
+    /// leave the path on (axum's `route_service` does, at `/app` and at `/app/{*rest}`), and let a [`wsgi_core::Mount`] around the application
+    /// move it.
+    ///
+    /// # Panics
+    /// If it is no path: it has a `?`, or a `%` without two hexadecimal digits.
     pub fn script_name(mut self, path: &str) -> WsgiService {
         let path = path.trim_end_matches('/');
         let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
-        self.change().script_name = format!("{slash}{path}");
+        let encoded = format!("{slash}{path}");
+        let mut head = RequestHead::default();
+        let understood = head.target(encoded.as_bytes()).is_ok() && !encoded.contains('?');
+        assert!(encoded.is_empty() || understood, "script name {path:?} is not a percent-encoded path");
+        let decoded = head.get(Known::PathInfo).unwrap_or_default().to_vec();
+        self.change().script = (!encoded.is_empty()).then_some(Script { encoded, decoded });
         self
     }
 

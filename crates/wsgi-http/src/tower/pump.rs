@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
+use http_body_util::LengthLimitError;
 use wsgi_core::wire::{BodyLength, Error};
 use wsgi_core::workers::Call;
 
@@ -16,8 +17,10 @@ pub(super) struct Upload {
     /// How much of a declared length is still to come.
     left: Option<u64>,
     /// How much may still come at all.
-    allowed: Option<u64>,
+    allowed: u64,
     limit: u64,
+    /// The bound that a layer around the body keeps, if there is one.
+    foreign_limit: u64,
 }
 
 /// A body without its types.
@@ -51,23 +54,23 @@ impl Upload {
         B::Error: Into<BoxError>,
     {
         let left = if let BodyLength::Known(length) = length { Some(length) } else { None };
-        Upload { body: Box::pin(body), left, allowed: limit, limit: limit.unwrap_or(u64::MAX) }
+        let limit = limit.unwrap_or(u64::MAX);
+        let foreign_limit = body.size_hint().upper().unwrap_or(u64::MAX);
+        Upload { body: Box::pin(body), left, allowed: limit, limit, foreign_limit }
     }
 
     /// The next piece; none at the end.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, std::io::Error>> {
         let piece = match std::task::ready!(self.body.as_mut().poll_piece(context)) {
             Some(Ok(piece)) => piece,
-            Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
+            Some(Err(error)) => return Poll::Ready(Err(io_error(error, self.foreign_limit))),
             None if self.left.is_some_and(|left| left > 0) => return Poll::Ready(Err(Error::Truncated("body").into())),
             None => return Poll::Ready(Ok(None)),
         };
         let length = piece.len() as u64;
-        if let Some(allowed) = &mut self.allowed {
-            match allowed.checked_sub(length) {
-                Some(rest) => *allowed = rest,
-                None => return Poll::Ready(Err(Error::BodyTooLarge { limit: self.limit }.into())),
-            }
+        match self.allowed.checked_sub(length) {
+            Some(rest) => self.allowed = rest,
+            None => return Poll::Ready(Err(Error::BodyTooLarge { limit: self.limit }.into())),
         }
         if let Some(left) = &mut self.left {
             match left.checked_sub(length) {
@@ -147,8 +150,16 @@ impl Ahead {
     }
 }
 
-/// What broke a body, as an error that says what to answer where it is known.
-fn io_error(error: BoxError) -> std::io::Error {
+/// What broke a body, as an error that says what to answer where that is known.
+fn io_error(error: BoxError, limit: u64) -> std::io::Error {
+    // Layers wrap the error of the body that they wrap.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    while let Some(inner) = cause {
+        if inner.is::<LengthLimitError>() {
+            return Error::BodyTooLarge { limit }.into();
+        }
+        cause = inner.source();
+    }
     match error.downcast::<std::io::Error>() {
         Ok(error) => *error,
         Err(error) => std::io::Error::other(error),

@@ -22,8 +22,8 @@ pub(super) fn head(parts: &Parts, body: BodyLength, config: &Config) -> Result<R
     head.set(Known::RequestMethod, parts.method.as_str().as_bytes());
     head.set(Known::ServerProtocol, protocol(parts.version));
     target(parts, config, &mut head)?;
-    ends(parts, config, &mut head);
     fields(parts, config, &mut head)?;
+    ends(parts, config, &mut head);
     match body {
         // What the body says of itself counts: a layer may have changed it, and left the field.
         BodyLength::Known(length) => head.set(Known::ContentLength, length.to_string().as_bytes()),
@@ -63,19 +63,20 @@ fn protocol(version: Version) -> &'static [u8] {
 }
 
 fn target(parts: &Parts, config: &Config, head: &mut RequestHead) -> Result<(), Error> {
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let script = config.script_name.as_str();
-    if !script.is_empty() {
-        // Decoded by the one home of that rule.
-        head.target(script.as_bytes())?;
-        let decoded = head.get(Known::PathInfo).unwrap_or_default().to_vec();
-        head.set(Known::ScriptName, &decoded);
+    if parts.uri.scheme().is_none() && parts.uri.authority().is_some() {
+        // `GET example.org`, the form of CONNECT alone (RFC 9112, 3.2.3), would pass for `GET /` at a host of the client's choice.
+        return Err(Error::malformed(format!("request target {:?} is neither a path nor a URI", parts.uri.to_string())));
     }
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     head.target(path.as_bytes())?;
-    if !script.is_empty() {
-        let uri = [script, path].concat();
-        for name in [Known::RequestUri, Known::RawUri] {
-            head.set(name, uri.as_bytes());
+    if let Some(script) = &config.script {
+        head.set(Known::ScriptName, &script.decoded);
+        // `*` is the server as a whole, wherever the application stands.
+        if path.starts_with('/') {
+            let uri = [&script.encoded, path].concat();
+            for name in [Known::RequestUri, Known::RawUri] {
+                head.set(name, uri.as_bytes());
+            }
         }
     }
     // That of an absolute target, or HTTP/2's `:authority`; it stands for the `Host` field (RFC 9112, 3.2.2; RFC 9113, 8.3.1).
@@ -89,14 +90,14 @@ fn without_user(authority: &Authority) -> &str {
     authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host)
 }
 
-/// The variables about the connection, as far as the extensions tell.
+/// The variables about the connection, as far as the extensions tell; by the request's own host where they do not.
 fn ends(parts: &Parts, config: &Config, head: &mut RequestHead) {
     let name = config.server_name.as_deref();
     match (parts.extensions.get::<Arc<Ends>>(), parts.extensions.get::<Link>()) {
         (Some(ends), _) => ends.fill(name, head),
         (None, Some(link)) => Ends::new(link).fill(name, head),
         (None, None) => {
-            let authority = host(parts, head).and_then(|host| host.parse::<Authority>().ok());
+            let authority = head.get(Known::HttpHost).and_then(|host| Authority::try_from(host).ok());
             let named = || authority.as_ref().map_or("localhost", Authority::host);
             head.set(Known::ServerName, name.unwrap_or_else(named).as_bytes());
             if let Some(port) = authority.as_ref().and_then(Authority::port) {
@@ -104,11 +105,6 @@ fn ends(parts: &Parts, config: &Config, head: &mut RequestHead) {
             }
         }
     }
-}
-
-fn host(parts: &Parts, head: &RequestHead) -> Option<String> {
-    let host = head.get(Known::HttpHost).or_else(|| parts.headers.get(header::HOST).map(|host| host.as_bytes()))?;
-    String::from_utf8(host.to_vec()).ok()
 }
 
 fn fields(parts: &Parts, config: &Config, head: &mut RequestHead) -> Result<(), Error> {

@@ -5,59 +5,69 @@ use std::io::{self, ErrorKind};
 use std::net::ToSocketAddrs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::time::Duration;
 
 use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
 use wsgi_http::Http1;
+use wsgi_http::tls::{Certificates, Tls};
 use wsgi_uwsgi_proto::{Scgi, Uwsgi};
 
 use crate::options::{DEFAULT_ADDRESS, Settings, Speaks};
-use crate::port_owner;
+use crate::{Failure, port_owner};
 
 /// A listening socket and what is spoken there.
 #[derive(Debug)]
 pub(crate) struct Bound {
     speaks: Speaks,
     listener: Listener,
+    dialect: Dialect,
 }
 
-/// Binds every address.
+/// What is spoken, set up.
+#[derive(Debug)]
+enum Dialect {
+    Http(Http1),
+    Https(Tls),
+    Uwsgi(Uwsgi),
+    FastCgi(FastCgi),
+    Scgi(Scgi),
+}
+
+/// Binds every address, and loads the certificates that go with it.
 ///
 /// # Errors
 /// What is in the way of the first that cannot be had, and what can be done.
-pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, String> {
+pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, Failure> {
     let default: Vec<_> = DEFAULT_ADDRESS.parse().into_iter().map(|address| (Speaks::Http, address)).collect();
     let mut bound = Vec::new();
     for (speaks, address) in if settings.listen.is_empty() { &default } else { &settings.listen } {
-        let cannot = |reason: String| format!("cannot listen on {address}: {reason}");
+        let cannot = |reason: String| Failure::SetUp(format!("cannot listen on {address}: {reason}"));
         let option = speaks.option();
+        let dialect = speaks.dialect(settings)?;
         let mut listener =
             Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, option, &error)))?;
         if let Some(mode) = settings.socket_mode {
             listener.unix_mode(mode).map_err(|error| cannot(format!("cannot change the socket's permissions: {error}")))?;
         }
-        if *speaks != Speaks::Http && !settings.allow_from.is_empty() {
+        if !speaks.is_http() && !settings.allow_from.is_empty() {
             listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
         }
-        bound.push(Bound { speaks: *speaks, listener });
+        bound.push(Bound { speaks: speaks.clone(), listener, dialect });
     }
     Ok(bound)
 }
 
 /// Gives the sockets to the server, each with its protocol.
-pub(crate) fn listen(mut server: Server, bound: Vec<Bound>, settings: &Settings) -> Server {
-    let limits = || settings.limits.clone();
-    let paths = || Paths::new(settings.path_rule);
-    for Bound { speaks, listener } in bound {
-        server = match speaks {
-            Speaks::Http => server.listen(listener, Http1::new().limits(limits())),
-            Speaks::Uwsgi => server.listen(listener, Uwsgi::new().limits(limits()).paths(paths())),
-            Speaks::FastCgi => server.listen(listener, FastCgi::new().limits(limits()).paths(paths()).log_to_peer(settings.fastcgi_stderr)),
-            Speaks::Scgi => server.listen(listener, Scgi::new().limits(limits()).paths(paths())),
-        };
-    }
-    server
+pub(crate) fn listen(server: Server, bound: Vec<Bound>) -> Server {
+    bound.into_iter().fold(server, |server, Bound { listener, dialect, .. }| match dialect {
+        Dialect::Http(http) => server.listen(listener, http),
+        Dialect::Https(https) => server.listen(listener, https),
+        Dialect::Uwsgi(uwsgi) => server.listen(listener, uwsgi),
+        Dialect::FastCgi(fastcgi) => server.listen(listener, fastcgi),
+        Dialect::Scgi(scgi) => server.listen(listener, scgi),
+    })
 }
 
 impl Bound {
@@ -65,7 +75,7 @@ impl Bound {
     pub(crate) fn url(&self) -> String {
         let scheme = self.speaks.scheme();
         match self.listener.local_address() {
-            Address::Tcp(address) => format!("{scheme}://{address}{}", if self.speaks == Speaks::Http { "/" } else { "" }),
+            Address::Tcp(address) => format!("{scheme}://{address}{}", if self.speaks.is_http() { "/" } else { "" }),
             Address::Unix(Some(path)) => format!("{scheme}+unix:{}", path.display()),
             Address::Unix(None) => format!("{scheme} on a Unix socket that was inherited"),
         }
@@ -73,18 +83,40 @@ impl Bound {
 }
 
 impl Speaks {
-    fn scheme(self) -> &'static str {
+    fn is_http(&self) -> bool {
+        matches!(self, Speaks::Http | Speaks::Https { .. })
+    }
+
+    fn dialect(&self, settings: &Settings) -> Result<Dialect, Failure> {
+        let limits = settings.limits.clone();
+        let paths = Paths::new(settings.path_rule);
+        Ok(match self {
+            Speaks::Http => Dialect::Http(Http1::new().limits(limits)),
+            Speaks::Https { chain, key } => {
+                // A certificate that cannot be used is a mistake of the command line's.
+                let certificates = Certificates::load(chain, key).map_err(|error| Failure::Usage(format!("{}: {error}", self.option())))?;
+                Dialect::Https(Tls::new(Http1::new().limits(limits), &certificates.watch(CERTIFICATES_WATCHED)))
+            }
+            Speaks::Uwsgi => Dialect::Uwsgi(Uwsgi::new().limits(limits).paths(paths)),
+            Speaks::FastCgi => Dialect::FastCgi(FastCgi::new().limits(limits).paths(paths).log_to_peer(settings.fastcgi_stderr)),
+            Speaks::Scgi => Dialect::Scgi(Scgi::new().limits(limits).paths(paths)),
+        })
+    }
+
+    fn scheme(&self) -> &'static str {
         match self {
             Speaks::Http => "http",
+            Speaks::Https { .. } => "https",
             Speaks::Uwsgi => "uwsgi",
             Speaks::FastCgi => "fastcgi",
             Speaks::Scgi => "scgi",
         }
     }
 
-    fn option(self) -> &'static str {
+    fn option(&self) -> &'static str {
         match self {
             Speaks::Http => "--http",
+            Speaks::Https { .. } => "--https",
             Speaks::Uwsgi => "--uwsgi-socket",
             Speaks::FastCgi => "--fastcgi-socket",
             Speaks::Scgi => "--scgi-socket",
@@ -123,6 +155,9 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// How often, at most, the files of certificates are looked at.
+const CERTIFICATES_WATCHED: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
@@ -131,7 +166,10 @@ mod tests {
     use crate::command_line;
 
     fn bound(arguments: &[&str]) -> Result<Vec<Bound>, String> {
-        bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap())
+        bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
+            Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
+            Failure::Import(error) => panic!("{error}"),
+        })
     }
 
     #[test]
@@ -161,6 +199,14 @@ mod tests {
         }
         drop(first);
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_there_is_told_with_its_option() {
+        assert_eq!(
+            bound(&["--https=127.0.0.1:0,/no/such/chain.pem,/no/such/key.pem"]).unwrap_err(),
+            "--https: cannot read \"/no/such/chain.pem\": No such file or directory (os error 2)"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The whole server: Python WSGI applications over HTTP, uwsgi, FastCGI and SCGI, set up from the command line.
+//! The whole server: Python WSGI applications over HTTP, HTTPS, uwsgi, FastCGI and SCGI, set up from the command line.
 //!
 //! ```text
 //! cargo serve                                        a page that says that it works
@@ -93,7 +93,7 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     }
     let interpreter = builder.start().map_err(Failure::set_up)?;
 
-    let bound = listening::bind(settings).map_err(Failure::SetUp)?;
+    let bound = listening::bind(settings)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     let (handler, served) = applications::load(&interpreter, targets, &settings.callable)?;
 
@@ -102,7 +102,7 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
 
     let server = Server::new(handler).threads(settings.threads).max_connections(settings.max_connections);
-    let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound, settings);
+    let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound);
     let running = server.start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
     announce(&interpreter, &served, settings, &addresses);

@@ -49,9 +49,14 @@ pub(crate) enum Action {
 }
 
 /// What is spoken at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Http,
+    /// HTTP under TLS, with a chain of certificates and its key from these files.
+    Https {
+        chain: PathBuf,
+        key: PathBuf,
+    },
     Uwsgi,
     FastCgi,
     Scgi,
@@ -192,6 +197,21 @@ fn listen(settings: &mut Settings, speaks: Speaks, value: &OsStr) -> Result<(), 
     Ok(())
 }
 
+/// The fields are uWSGI's, of which it has more.
+fn listen_https(settings: &mut Settings, value: &OsStr) -> Result<(), String> {
+    let value = text(value)?;
+    let [address, chain, key] = value.split(',').collect::<Vec<_>>()[..] else {
+        return Err(match value.matches(',').count() {
+            0 | 1 => HTTPS_EXPECTED.to_owned(),
+            _ => format!("{HTTPS_EXPECTED}; ciphers and certificates of clients cannot be set"),
+        });
+    };
+    if chain.is_empty() || key.is_empty() {
+        return Err(HTTPS_EXPECTED.to_owned());
+    }
+    listen(settings, Speaks::Https { chain: chain.into(), key: key.into() }, OsStr::new(address))
+}
+
 pub(crate) static TABLE: &[Entry] = &[
     Entry {
         name: "http",
@@ -202,6 +222,16 @@ pub(crate) static TABLE: &[Entry] = &[
         help: "Answer HTTP on HOST:PORT, :PORT, the path of a Unix socket, or fd://N, an inherited descriptor; may be repeated, as may the other sockets",
         default: |_| DEFAULT_ADDRESS.to_owned(),
         apply: |settings, value| listen(settings, Speaks::Http, value),
+    },
+    Entry {
+        name: "https",
+        aliases: &["https-socket"],
+        short: None,
+        value: Some("ADDR,CERT,KEY"),
+        group: Group::Listening,
+        help: "Answer HTTPS, with a chain of certificates and its key in PEM; a change of the files is noticed",
+        default: |_| String::new(),
+        apply: listen_https,
     },
     Entry {
         name: "uwsgi-socket",
@@ -551,6 +581,8 @@ fn mount(text: &str) -> Result<(String, Target), String> {
 /// Where the server listens if nobody says.
 pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:8000";
 
+const HTTPS_EXPECTED: &str = "expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY";
+
 /// A year, far below what a deadline can hold.
 const LONGEST_TIMEOUT: f64 = 31_536_000.0;
 
@@ -600,6 +632,7 @@ mod tests {
         for (name, value) in [
             ("http", ":80"),
             ("fastcgi-stderr", ""),
+            ("https", ":443,a.pem,a.key"),
             ("listen", "5"),
             ("chmod-socket", "0666"),
             ("module", "a"),
@@ -628,6 +661,8 @@ mod tests {
         }
         let settings = applied("head-timeout", "2.5").unwrap();
         assert_eq!(settings.timeouts, Timeouts { head: Duration::from_millis(2500), ..Timeouts::default() });
+        let https = Speaks::Https { chain: "a.pem".into(), key: "a.key".into() };
+        assert_eq!(applied("https", "[::1]:443,a.pem,a.key").unwrap().listen, [(https, "[::1]:443".parse().unwrap())]);
         assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
         assert_eq!(applied("limit-post", "0").unwrap().limits.body_bytes, None);
     }
@@ -647,6 +682,22 @@ mod tests {
             ("mount", "shop=app", "--mount \"shop=app\": expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py"),
             ("mount", "/shop", "--mount \"/shop\": expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py"),
             ("module", "", "--module \"\": expected a value"),
+            (
+                "https",
+                ":443,a.pem",
+                "--https \":443,a.pem\": expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY",
+            ),
+            (
+                "https",
+                ":443,a.pem,",
+                "--https \":443,a.pem,\": expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY",
+            ),
+            (
+                "https",
+                ":443,a.pem,a.key,HIGH",
+                "--https \":443,a.pem,a.key,HIGH\": expected an address, the file of a certificate and that of its key: ADDR,CERT,KEY; \
+                 ciphers and certificates of clients cannot be set",
+            ),
             ("home", "", "--home \"\": expected a value"),
             ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
         ] {

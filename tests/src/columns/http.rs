@@ -1,28 +1,33 @@
-//! HTTP/1 by `wsgi_http`, over a TCP loopback socket and over a Unix socket.
+//! HTTP/1 by `wsgi_http`, over a TCP loopback socket and over a Unix socket, and on tokio.
 
 use wsgi_core::wire::Address;
 use wsgi_http::Http1;
 
-use super::serving::{Serving, Transport};
+use super::serving::{Serving, Transport, Way};
 use crate::client::Wire;
 use crate::column::{Column, Conversation, Feature, Front, Served};
 
 /// Behind a TCP socket.
-pub(super) const HTTP_OVER_TCP: Engine = Engine { transport: Transport::Tcp };
+pub(super) const HTTP_OVER_TCP: Http1Listener = Http1Listener { way: Way::Engine, transport: Transport::Tcp };
 
 /// Behind a Unix socket.
-pub(super) const HTTP_OVER_UNIX: Engine = Engine { transport: Transport::Unix };
+pub(super) const HTTP_OVER_UNIX: Http1Listener = Http1Listener { way: Way::Engine, transport: Transport::Unix };
 
-/// The blocking engine with HTTP/1.
-pub(super) struct Engine {
+/// Behind a TCP socket, on tokio.
+pub(super) const HTTP_ON_TOKIO: Http1Listener = Http1Listener { way: Way::Tokio, transport: Transport::Tcp };
+
+/// A listener that speaks HTTP/1.
+pub(super) struct Http1Listener {
+    way: Way,
     transport: Transport,
 }
 
-impl Column for Engine {
+impl Column for Http1Listener {
     fn name(&self) -> &'static str {
-        match self.transport {
-            Transport::Tcp => "engine-http-tcp",
-            Transport::Unix => "engine-http-unix",
+        match (self.way, self.transport) {
+            (Way::Engine, Transport::Tcp) => "engine-http-tcp",
+            (Way::Engine, Transport::Unix) => "engine-http-unix",
+            (Way::Tokio, _) => "tokio-http",
         }
     }
 
@@ -35,7 +40,7 @@ impl Column for Engine {
 
     fn serve(&self, served: Served) -> Box<dyn Front> {
         let dialect = Http1::new().limits(served.http.limits.clone()).underscores(served.http.underscores);
-        Box::new(Http(Serving::start(served, self.transport, dialect)))
+        Box::new(Http(Serving::start(served, self.way, self.transport, dialect)))
     }
 }
 

@@ -1,0 +1,9 @@
+//! Where connections come from, for whoever serves them: listeners, and who may come in by them.
+
+mod allow;
+mod door;
+mod listener;
+
+pub use self::allow::{AllowFrom, Network, NetworkError};
+pub(crate) use self::door::Door;
+pub use self::listener::{AddressError, ListenAddress, Listener};
