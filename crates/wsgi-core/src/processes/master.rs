@@ -1,5 +1,6 @@
 //! The master: one thread that waits for signals, workers and the clock, and does what the [`Crew`]'s rules say.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -31,6 +32,7 @@ pub struct Master {
     keep_trying: bool,
     touched: Touched,
     pid_file: Option<PidFile>,
+    on_ready: Option<Box<dyn FnOnce()>>,
     on_report: OnReport,
     on_reopen: Box<dyn FnMut()>,
 }
@@ -67,6 +69,7 @@ impl Master {
             keep_trying: false,
             touched: Touched::default(),
             pid_file: None,
+            on_ready: None,
             on_report: Box::new(|_, _| {}),
             on_reopen: Box::new(|| {}),
         })
@@ -142,9 +145,15 @@ impl Master {
         self
     }
 
-    /// What a list of processes shows of workers, before the arguments, instead of the program's name.
-    pub fn worker_name(mut self, name: impl Into<std::ffi::OsString>) -> Master {
-        self.program.worker_name = Some(name.into());
+    /// What a list of processes shows of a worker, before the arguments, instead of the program's name. It is given the worker's number.
+    pub fn worker_name(mut self, name: impl Fn(u32) -> OsString + 'static) -> Master {
+        self.program.worker_name = Some(Box::new(name));
+        self
+    }
+
+    /// What is to be done when all workers are ready for the first time.
+    pub fn on_ready(mut self, ready: impl FnOnce() + 'static) -> Master {
+        self.on_ready = Some(Box::new(ready));
         self
     }
 
@@ -530,11 +539,12 @@ impl Running {
         self.notifier.ready(&count);
         if std::mem::take(&mut self.reloading) {
             tracing::info!(target: "wsgi", "reloaded: {count} ready");
-        } else {
-            tracing::info!(target: "wsgi", "{count} ready");
         }
         if std::mem::replace(&mut self.announced, true) {
             return;
+        }
+        if let Some(ready) = self.master.on_ready.take() {
+            ready();
         }
         if let Some(predecessor) = &self.master.predecessor {
             if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {

@@ -12,15 +12,14 @@ use super::channel::Channel;
 use super::{Named, Welcome};
 
 /// How this program is started: what it was started with itself.
-#[derive(Debug)]
 pub(super) struct Program {
     /// Where it lies, or what lies there by now.
     path: PathBuf,
     name: OsString,
     arguments: Vec<OsString>,
     directory: PathBuf,
-    /// How workers are called in a list of processes.
-    pub(super) worker_name: Option<OsString>,
+    /// How a list of processes calls a worker with this number, if not like the program.
+    pub(super) worker_name: Option<Box<dyn Fn(u32) -> OsString>>,
 }
 
 /// A process that was started.
@@ -54,7 +53,8 @@ impl Program {
     /// Starts a worker. It is the very program that runs here, whatever lies at its path by now: an update comes with the next master.
     pub(super) fn worker(&self, number: u32, max_requests: Option<u64>, sockets: &[Named]) -> io::Result<Hand> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(self.worker_name.as_ref().unwrap_or(&self.name)).env(ROLE, "worker").env_remove("NOTIFY_SOCKET");
+        command.arg0(self.worker_name.as_ref().map_or_else(|| self.name.clone(), |name| name(number)));
+        command.env(ROLE, "worker").env_remove("NOTIFY_SOCKET");
         self.start(command, number, max_requests, sockets)
     }
 

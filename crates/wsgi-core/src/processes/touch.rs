@@ -1,12 +1,14 @@
 //! Files that somebody touches to have something done.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Files that are looked at again and again. What counts is that a file is another or was written to, not when.
 #[derive(Debug, Default)]
 pub struct Touched {
-    files: Vec<(PathBuf, Option<Mark>)>,
+    files: BTreeMap<PathBuf, Option<Mark>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +29,9 @@ impl Touched {
 
     /// Watches one more file, unless it is watched already.
     pub fn watch(&mut self, file: PathBuf) {
-        if !self.files.iter().any(|(other, _)| *other == file) {
-            let mark = mark(&file);
-            self.files.push((file, mark));
+        if let Entry::Vacant(place) = self.files.entry(file) {
+            let mark = mark(place.key());
+            place.insert(mark);
         }
     }
 

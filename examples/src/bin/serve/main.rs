@@ -7,6 +7,7 @@
 //! ```
 
 mod applications;
+mod autoreload;
 mod command_line;
 mod descriptors;
 mod help;
@@ -14,6 +15,8 @@ mod listening;
 mod nearest;
 mod options;
 mod port_owner;
+mod processes;
+mod service;
 mod signals;
 mod welcome;
 
@@ -23,6 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pyo3::Python;
+use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
@@ -30,11 +34,13 @@ use options::{Action, Settings};
 use signals::Signals;
 
 fn main() -> ExitCode {
+    // First of all: a process that a master has started finds something else at its standard input.
+    let role = Role::of_this_process();
     let failure = match command_line::parse(std::env::args_os().skip(1)) {
         Ok(settings) => match settings.action {
             Action::Help => return print(&help::help()),
             Action::Version => return print(&format!("serve {VERSION} (Python {})\n", python_version())),
-            Action::Serve => match serve(&settings) {
+            Action::Serve => match role.map_err(Failure::set_up).and_then(|role| run(&settings, role)) {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(failure) => failure,
             },
@@ -45,6 +51,7 @@ fn main() -> ExitCode {
     ExitCode::from(match failure {
         Failure::Usage(_) => 2,
         Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::Said(code) => code,
     })
 }
 
@@ -56,6 +63,8 @@ enum Failure {
     SetUp(String),
     /// There is no application.
     Import(ImportError),
+    /// Another process of this server has said it, and ended with this code.
+    Said(u8),
 }
 
 impl Failure {
@@ -67,6 +76,7 @@ impl Failure {
 fn tell(failure: &Failure) {
     match failure {
         Failure::Usage(sentence) | Failure::SetUp(sentence) => say(&format!("serve: {sentence}\n")),
+        Failure::Said(_) => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
     }
 }
@@ -76,13 +86,25 @@ fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Serves until a signal ends it.
+/// Does what this process is to do, until a signal or its master ends it.
+fn run(settings: &Settings, role: Role) -> Result<(), Failure> {
+    start_logging(settings);
+    match role {
+        Role::Worker(worker) => serve(settings, Some(worker)),
+        Role::Successor(predecessor) => processes::supervise(settings, Some(predecessor)),
+        Role::First if settings.processes.need_a_master() => processes::supervise(settings, None),
+        Role::First => serve(settings, None),
+    }
+}
+
+/// Serves, alone or as one of several processes.
 ///
 /// The order is that of the mistakes that are quickest found: the command line, Python's home, the addresses, and only then the application,
 /// which may take seconds to import.
-fn serve(settings: &Settings) -> Result<(), Failure> {
+fn serve(settings: &Settings, worker: Option<Worker>) -> Result<(), Failure> {
     let targets = settings.targets().map_err(Failure::Usage)?;
-    start_logging(settings);
+    let served = applications::describe(&targets, &settings.callable);
+    settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
@@ -93,20 +115,38 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     }
     let interpreter = builder.start().map_err(Failure::set_up)?;
 
-    let bound = listening::bind(settings)?;
+    let (bound, _pid_file) = match &worker {
+        Some(worker) => (listening::adopt(settings, worker.sockets())?, None),
+        None => (listening::bind(settings)?, settings.processes.settle(None)?),
+    };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let (handler, served) = applications::load(&interpreter, targets, &settings.callable)?;
+    let handler = applications::load(&interpreter, targets, &settings.callable)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
     let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
 
-    let server = Server::new(handler).threads(settings.threads).max_connections(settings.max_connections);
-    let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound);
-    let running = server.start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
+    let server = match &worker {
+        // Also where there is but one: the next one is there before it goes.
+        Some(worker) => Server::new(worker.limited(handler)).multiprocess(true),
+        None => Server::new(handler),
+    };
+    let server = server.threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
+    let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
-    announce(&interpreter, &served, settings, &addresses);
-    let urgency = signals.end(running.handle());
+    let urgency = match worker {
+        Some(worker) => {
+            worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
+            if let Some(every) = settings.processes.autoreload.filter(|_| worker.number() == 1) {
+                autoreload::watch(worker.clone(), every);
+            }
+            signals.obey(worker, running.handle())
+        }
+        None => {
+            announce(&interpreter, &served, settings, &addresses);
+            signals.end(running.handle(), service::ready())
+        }
+    };
     running.wait();
     let patience = if urgency.is_urgent() { Duration::ZERO } else { settings.timeouts.shutdown };
     let unfinished = interpreter.stop(patience);
@@ -122,7 +162,7 @@ fn announce(interpreter: &Interpreter, served: &[String], settings: &Settings, a
     for line in served {
         text += &format!("{line}\n");
     }
-    text += &format!("{} {}\n", settings.threads, if settings.threads == 1 { "thread" } else { "threads" });
+    text += &format!("{}\n", processes::counted(settings.threads, "thread", "s"));
     for address in addresses {
         text += &format!("listening on {address}\n");
     }
