@@ -536,7 +536,10 @@ impl Running {
             return;
         }
         let count = self.count();
-        self.notifier.ready(&count);
+        // The service manager still knows the other as the service, and hears from it who is the next.
+        if self.master.predecessor.is_none() {
+            self.notifier.ready(&count);
+        }
         if std::mem::take(&mut self.reloading) {
             tracing::info!(target: "wsgi", "reloaded: {count} ready");
         }

@@ -7,23 +7,28 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_core::processes::{Touched, Worker};
 
-/// Looks at the files of all modules again and again, from a thread of its own, and asks the master for new workers when one has changed.
+/// Looks at the files of all modules, now and again and again from a thread of its own, and asks the master for new workers when one has changed.
 ///
 /// The workers of a version that cannot be imported never come to be; those of the last one that can go on, and look for the next change.
 pub(crate) fn watch(worker: Worker, every: Duration) {
+    let mut touched = Touched::default();
+    watch_modules(&mut touched);
     std::thread::spawn(move || {
-        let mut touched = Touched::default();
         loop {
-            match Python::attach(files) {
-                Ok(files) => files.into_iter().for_each(|file| touched.watch(file)),
-                Err(error) => tracing::warn!("cannot find the files of Python's modules: {error}"),
-            }
+            std::thread::sleep(every);
+            watch_modules(&mut touched);
             if let Some(file) = touched.look() {
                 worker.reload(&format!("{file:?} has changed"));
             }
-            std::thread::sleep(every);
         }
     });
+}
+
+fn watch_modules(touched: &mut Touched) {
+    match Python::attach(files) {
+        Ok(files) => files.into_iter().for_each(|file| touched.watch(file)),
+        Err(error) => tracing::warn!("cannot find the files of Python's modules: {error}"),
+    }
 }
 
 /// The files of all modules that are loaded.

@@ -108,7 +108,8 @@ fn wanted(settings: &Settings) -> Vec<(Speaks, ListenAddress)> {
 
 fn bind_one(settings: &Settings, speaks: &Speaks, address: &ListenAddress) -> Result<Bound, Failure> {
     let cannot = |reason: String| Failure::SetUp(format!("cannot listen on {address}: {reason}"));
-    let listener = Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, speaks.option(), &error)))?;
+    let listener =
+        Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, speaks.option(), &error)))?;
     // Before the permissions: until then nobody else may connect to what is not theirs yet.
     if let (Some(owner), Address::Unix(Some(path)), ListenAddress::Unix(_)) =
         (settings.processes.socket_owner()?, listener.local_address(), address)

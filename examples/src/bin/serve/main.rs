@@ -136,10 +136,11 @@ fn serve(settings: &Settings, worker: Option<Worker>) -> Result<(), Failure> {
 
     let urgency = match worker {
         Some(worker) => {
-            worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
+            // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
             if let Some(every) = settings.processes.autoreload.filter(|_| worker.number() == 1) {
                 autoreload::watch(worker.clone(), every);
             }
+            worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
             signals.obey(worker, running.handle())
         }
         None => {
