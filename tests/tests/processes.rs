@@ -17,7 +17,7 @@ use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, Request, collect};
 use wsgi_tests::fixture::apps;
 use wsgi_tests::load::{Failure, Load};
-use wsgi_tests::process::{Process, serve_program};
+use wsgi_tests::process::{Process, build, serve_program};
 
 /// `serve` with the application of these tests, a PID file, and a folder that both can write to.
 struct Site {
@@ -102,7 +102,7 @@ fn send(process: u32, signal: Signal) {
 
 fn lives(process: u32) -> bool {
     // Of an orphan that has ended and that nobody has waited for yet, only the number is left.
-    test_kill_process(pid(process)).is_ok() && !state(process).is_some_and(|state| state == 'Z')
+    test_kill_process(pid(process)).is_ok() && state(process).is_none_or(|state| state != 'Z')
 }
 
 fn state(process: u32) -> Option<char> {
@@ -296,6 +296,27 @@ fn a_first_process_that_fails_is_told_once_and_ends_it_all() {
 }
 
 #[test]
+fn a_first_process_that_takes_long_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("slow.py"), "import time\ntime.sleep(100)\n").unwrap();
+    let file = folder.path().join("pid");
+    let process = Process::serve([
+        "--http=127.0.0.1:0",
+        "--module=slow",
+        "--processes=2",
+        "--chdir",
+        folder.path().to_str().unwrap(),
+        "--pidfile",
+        file.to_str().unwrap(),
+    ]);
+    let master = process.id();
+    eventually("a worker is there", || !children(master).is_empty());
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+    assert!(!file.exists());
+}
+
+#[test]
 fn one_that_keeps_trying_starts_when_it_can() {
     let mut site =
         Site::start_with(&["--processes", "2", "--keep-trying"], |_, folder| fs::write(folder.join("version"), "broken").unwrap());
@@ -458,6 +479,27 @@ fn processes_have_the_names_that_were_asked_for() {
     assert_eq!(names, BTreeSet::from(["site serve worker 1".to_owned(), "site serve worker 2".to_owned()]));
     let short = fs::read_to_string(format!("/proc/{}/comm", site.process.id())).unwrap();
     assert_eq!(short.trim_end(), &"site serve master"[..15]);
+}
+
+/// The example, which knows no Python: what workers say arrives, and so does what they are told.
+#[test]
+fn a_program_of_rust_alone_has_workers_too() {
+    let mut command = Command::new(build("wsgi-examples", "several_processes"));
+    command.arg("127.0.0.1:0");
+    let mut process = Process::start(command);
+    let address = process.address();
+    let workers = children(process.id());
+    let hello = get(address, "/");
+    let number = hello.strip_prefix("Hello from worker ").and_then(|rest| rest.strip_suffix(" of 2!\n")).expect("a greeting").to_owned();
+    process.line_with(&format!("worker {number} has answered 1"));
+    process.signal(Signal::USR1);
+    // Three processes write them, so that lines may be mixed up.
+    eventually("all have heard it", || process.stderr().matches(": logs are opened anew").count() == 3);
+    process.signal(Signal::HUP);
+    eventually("others take their place", || workers.is_disjoint(&children(process.id())));
+    assert_eq!(get(address, "/").len(), hello.len());
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
 }
 
 /// What systemd would hear.

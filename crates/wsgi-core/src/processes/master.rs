@@ -246,7 +246,8 @@ impl Running {
         let timeout = until.map(|until| until.saturating_duration_since(now).max(Duration::from_millis(1)));
         let timeout = timeout.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 }));
         let mut waited: Vec<PollFd<'_>> = vec![PollFd::new(&self.master.signals, PollFlags::IN)];
-        let channels = self.hands.iter().chain(&self.successor).map(|hand| &hand.channel).chain(&self.master.predecessor);
+        let hands = self.hands.iter().chain(&self.successor).filter(|hand| !hand.deaf);
+        let channels = hands.map(|hand| &hand.channel).chain(&self.master.predecessor);
         waited.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
         match poll(&mut waited, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
@@ -344,10 +345,17 @@ impl Running {
     /// Hears what other processes have to say.
     fn listen(&mut self) {
         let mut said = Vec::new();
-        for hand in self.hands.iter().chain(&self.successor) {
-            // Its end is told by the system, with its status.
-            while let Ok(Received::Message(message)) = hand.channel.receive(false) {
-                said.push((hand.pid, message.words));
+        for hand in self.hands.iter_mut().chain(&mut self.successor).filter(|hand| !hand.deaf) {
+            loop {
+                match hand.channel.receive(false) {
+                    Ok(Received::Message(message)) => said.push((hand.pid, message.words)),
+                    Ok(Received::Nothing) => break,
+                    // Its end is told by the system, with its status.
+                    Ok(Received::End) | Err(_) => {
+                        hand.deaf = true;
+                        break;
+                    }
+                }
             }
         }
         for (pid, words) in said {
@@ -486,8 +494,8 @@ impl Running {
                 let Some(hand) = self.hands.iter().find(|hand| hand.pid == id) else { return };
                 let words = [spawn::STOP, spawn::DRAIN];
                 order(hand, if backlog == Backlog::Ours { &words } else { &words[..1] });
-                if !hand.ready {
-                    // It does not listen yet, and has nothing to finish.
+                if !hand.ready || hand.deaf {
+                    // It does not listen to orders: not yet, and then it has nothing to finish, or no more.
                     kill(id, Signal::TERM);
                 }
                 if self.ending > 1 {

@@ -29,6 +29,8 @@ pub(super) struct Hand {
     pub(super) channel: Channel,
     /// It has said so.
     pub(super) ready: bool,
+    /// It has closed its end, and cannot be told anything; as a rule because it is ending.
+    pub(super) deaf: bool,
 }
 
 impl Program {
@@ -75,7 +77,7 @@ impl Program {
             command.env_remove(name);
         }
         let child = command.args(&self.arguments).current_dir(&self.directory).stdin(Stdio::from(theirs)).spawn()?;
-        Ok(Hand { pid: Pid::from_child(&child), channel, ready: false })
+        Ok(Hand { pid: Pid::from_child(&child), channel, ready: false, deaf: false })
     }
 }
 
