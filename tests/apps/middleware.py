@@ -8,6 +8,10 @@ probe = Probe()
 def inner(environ, start_response):
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     write(b"written ")
+    return blocks()
+
+
+def blocks():
     try:
         for block in (b"a", b"", b"b"):
             probe.note("inner", block)
@@ -24,7 +28,9 @@ class Middleware:
         def started(status, headers, *exc_info):
             return start_response(status, headers + [("X-Middleware", "yes")], *exc_info)
 
-        blocks = self.application(environ, started)
+        return self.each(self.application(environ, started))
+
+    def each(self, blocks):
         try:
             yield from blocks
         finally:

@@ -10,6 +10,10 @@ probe = Probe()
 def application(environ, start_response):
     write = start_response("200 OK", [("Content-Type", "text/plain"), ("X-First", "yes"), ("Content-Length", "1000")])
     write(b"")
+    return blocks(start_response)
+
+
+def blocks(start_response):
     yield b""
     probe.note("asked again after an empty block")
     yield b""

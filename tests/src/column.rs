@@ -59,6 +59,14 @@ pub enum Feature {
     Addresses,
     /// A reply may be sent, in part, before the request's body has come.
     Duplex,
+    /// A client may end its sending side inside a body, which is then broken and not withdrawn. In HTTP/2 the one word for that is a reset.
+    HalfClose,
+    /// The reason of a status is sent. HTTP/2 sends the code alone.
+    Reason,
+    /// What went out of a reply before it broke off arrives. In HTTP/2 hyper takes back what it has not written when it resets a stream.
+    Remains,
+    /// The front end is the origin server, which adds `Date` and `Server`. Behind a gateway the gateway does.
+    Origin,
 }
 
 /// An application, and how it is to be served.
@@ -94,6 +102,11 @@ pub trait Front {
     /// Another client that can say anything, where the front end speaks HTTP/1.
     fn wire(&self) -> Option<Wire> {
         None
+    }
+
+    /// In what ways the application broke PEP 3333 so far, where the front end watches it.
+    fn breaches(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Asks for a graceful end, without waiting for it.

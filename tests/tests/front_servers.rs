@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
+use wsgi_tests::DEADLINE;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Body, Conversation, Request};
 use wsgi_tests::front::checks::{self, lines};
@@ -106,6 +108,31 @@ fn nginx_writes_what_the_application_logs_to_its_own_log() {
     }
     let said = site.upstreams[0].said();
     assert!(!said.contains("RuntimeError"), "{said}");
+}
+
+#[test]
+fn apache_lighttpd_and_haproxy_do_that_too() {
+    // As the README of the examples says it. Caddy 2.6 has a setting for it too, which does nothing.
+    const HAPROXY: (&str, &str) = ("\nfcgi-app site\n", "\nfcgi-app site\n    log-stderr global\n");
+    for (pair, told) in [(&table::APACHE_FASTCGI, None), (&table::LIGHTTPD_FASTCGI, None), (&table::HAPROXY_FASTCGI, Some(HAPROXY))] {
+        if !can_start(pair) {
+            continue;
+        }
+        let mut app = App::fixture();
+        app.options.push("--fastcgi-stderr".into());
+        let mut setup = Setup::of(pair).app(app);
+        if let Some((what, with)) = told {
+            setup = setup.edit(what, with);
+        }
+        let site = setup.start();
+        assert_eq!(site.ask(Request::get("/fails-before")).code(), 500);
+        let end = Instant::now() + DEADLINE;
+        while !site.said().contains("RuntimeError: fails before") {
+            assert!(Instant::now() < end, "{:?}: {}", pair.front, site.said());
+            std::thread::yield_now();
+        }
+        assert!(!site.upstreams[0].said().contains("RuntimeError"), "{:?}: {}", pair.front, site.said());
+    }
 }
 
 #[test]

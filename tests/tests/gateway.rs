@@ -1,5 +1,5 @@
-//! The gateway of `examples/gateway/` as a process, in front of `serve`, of a real uWSGI and of upstreams that misbehave; and the example
-//! `three_front_ends`, asked by way of it.
+//! The gateway of `examples/gateway/` as a process, in front of `serve`, of a real uWSGI and of upstreams that misbehave; and the examples
+//! `three_front_ends` and `tokio_gateway`, asked by way of it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Body, Broken, Conversation, End, Request, Seen};
@@ -379,7 +380,23 @@ fn there_is_no_python_in_the_gateway() {
 
 #[test]
 fn three_front_ends_answer_for_one_application() {
-    let mut command = Command::new(build("wsgi-examples", "three_front_ends"));
+    drop(three_front_ends("wsgi-examples", "three_front_ends"));
+}
+
+#[test]
+fn three_front_ends_on_tokio_answer_for_one_application_until_they_are_interrupted() {
+    let (server, http) = three_front_ends("wsgi-embedding", "tokio_gateway");
+    let asked = Command::new("curl").args(["--silent", "--include", "--http2-prior-knowledge", &format!("http://{http}/")]).output();
+    let asked = String::from_utf8(asked.expect("apt-get install curl").stdout).unwrap();
+    assert!(asked.starts_with("HTTP/2 200") && asked.ends_with("Hello, world!\n"), "{asked}");
+    server.signal(Signal::INT);
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+/// Starts the program of this name and asks it by each of its protocols. Answers where it speaks HTTP.
+fn three_front_ends(package: &str, program: &str) -> (Process, SocketAddr) {
+    let mut command = Command::new(build(package, program));
     command.args(["127.0.0.1:0"; 3]).env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
     let mut server = Process::start(command);
     let [http, uwsgi, fastcgi] = ["http", "uwsgi", "fastcgi"].map(|scheme| listening(&mut server, scheme));
@@ -392,6 +409,7 @@ fn three_front_ends_answer_for_one_application() {
         let seen = ask(address, Request::get("/"));
         assert_eq!((seen.code(), seen.text()), (200, direct.text()));
     }
+    (server, http)
 }
 
 // --------------------------------------------------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ pub trait Exchange: Send {
 
     /// Queues and sends a range of a file as body, by `sendfile` where the protocol allows it. May block like `flush`.
     ///
-    /// The file's own position is neither used nor changed.
+    /// The file's own position is neither used nor changed. Of a reply without a body (`HEAD`, 204, 304) it need not be read at all.
     ///
     /// # Errors
     /// As for `flush`; also when the file ends before the range does.
@@ -164,6 +164,16 @@ pub trait Handler: Send + Sync {
     /// nests theirs.
     fn thread(&self, work: &mut dyn FnMut()) {
         work();
+    }
+}
+
+impl<H: Handler + ?Sized> Handler for &H {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        (**self).handle(exchange);
+    }
+
+    fn thread(&self, work: &mut dyn FnMut()) {
+        (**self).thread(work);
     }
 }
 

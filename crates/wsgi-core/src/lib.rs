@@ -8,9 +8,12 @@
 //!
 //! - [`wire`] is pure: a request as CGI variables, a reply that is safe to send, and the seam for codecs.
 //! - [`server`] is the engine that all protocols share. It knows no Python.
+//! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
+//!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
 //!
@@ -38,7 +41,9 @@ python.stop(std::time::Duration::from_secs(5));
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
 //! | `processes` | no | `processes`, a master that keeps worker processes behind the same sockets |
-//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split |
+//! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
+//! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
+//! | `json` | no | JSON for `testing::Client`, by serde; it brings `testing` with it |
 //!
 //! # Linking
 //! With the feature `python`, which is on by default, a program needs libpython: of Python 3.10 or later, built as a shared library. Which one
@@ -80,6 +85,8 @@ mod panics;
 #[cfg(feature = "processes")]
 pub mod processes;
 pub mod server;
+#[cfg(all(feature = "testing", feature = "python"))]
+pub mod testing;
 pub mod wire;
 pub mod workers;
 #[cfg(feature = "python")]

@@ -38,24 +38,6 @@ fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
     assert_eq!(peer.reply(), "200 over");
 }
 
-#[test]
-fn what_rust_puts_beside_a_request_goes_with_it() {
-    let server = Started::new(
-        |server| server,
-        |exchange: &mut dyn Exchange| {
-            let found = exchange.extensions().and_then(|extensions| extensions.get::<u32>()).copied();
-            exchange.extensions_mut().unwrap().insert(7u32);
-            let left = exchange.extensions().and_then(|extensions| extensions.get::<u32>()).copied();
-            answer(exchange, format!("{found:?} {left:?}").as_bytes());
-        },
-    );
-    let mut peer = server.connect();
-    peer.send(b"/ 0\n/ 0\n");
-    for _ in 0..2 {
-        assert_eq!(peer.reply(), "200 None Some(7)");
-    }
-}
-
 /// What had been queued is lost then, so that the mark of the end would stand behind a gap.
 #[test]
 fn the_end_of_a_reply_of_which_something_was_lost_is_not_sent() {

@@ -374,6 +374,33 @@ fn a_full_queue_refuses_and_recovers_and_what_was_withdrawn_is_not_run() {
 }
 
 #[test]
+fn what_is_enqueued_is_taken_by_a_busy_thread_or_by_one_that_is_woken() {
+    let (open, closed) = gate();
+    let handler = With(move |exchange: &mut dyn Exchange| {
+        pass(&closed);
+        exchange.refuse(StatusCode::OK, "");
+    });
+    let workers = Workers::builder(handler).threads(2).start().unwrap();
+    let mut busy = [workers.call(get()).unwrap(), workers.call(get()).unwrap()];
+    let mut behind = [workers.enqueue(get()).unwrap(), workers.enqueue(get()).unwrap()];
+    for _ in 0..4 {
+        open.send(()).unwrap();
+    }
+    assert!(busy.iter_mut().chain(&mut behind).all(|call| status(call) == 200));
+    // Now both are idle, or about to be.
+    for round in 1..100 {
+        let mut together: Vec<Call> = (0..round % 5).map(|_| workers.enqueue(get()).unwrap()).collect();
+        for _ in &together {
+            workers.wake();
+            open.send(()).unwrap();
+        }
+        assert!(together.iter_mut().all(|call| status(call) == 200));
+    }
+    // For nothing at all, which is no harm.
+    workers.wake();
+}
+
+#[test]
 fn what_was_withdrawn_takes_no_place_in_the_queue() {
     let (open, closed) = gate();
     let (told, runs) = channel();

@@ -189,6 +189,7 @@ impl FastCgi {
     /// the reply's next block, or when the application calls `wsgi.errors.flush()`. What is written behind the reply's end (by `close()`, by
     /// threads that go on) or when the web server has given the request up still goes to the sink of the application. nginx cuts
     /// an entry of its log after 2 KiB, so a long text goes out as several, of whole lines; its `error_log` must take the level `error`.
+    /// HAProxy throws the text away unless it is told to log it (`log-stderr global`), and Caddy 2.6 throws it away whatever it is told.
     pub fn log_to_peer(mut self, to_peer: bool) -> FastCgi {
         Arc::make_mut(&mut self.settings).log_to_peer = to_peer;
         self

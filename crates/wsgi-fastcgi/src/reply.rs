@@ -50,6 +50,10 @@ impl Reply {
         self.state != State::Unstarted
     }
 
+    pub(crate) fn bodiless(&self) -> bool {
+        self.state == State::Silent
+    }
+
     pub(crate) fn start(&mut self, head: &ResponseHead, head_only: bool, out: &mut Vec<u8>) {
         if self.started() {
             return;

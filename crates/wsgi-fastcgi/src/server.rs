@@ -443,6 +443,10 @@ impl Protocol for Connection {
         }
     }
 
+    fn bodiless(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.reply.bodiless())
+    }
+
     fn raw(&mut self, len: u64, out: &mut Vec<u8>) -> bool {
         match &mut self.request {
             Some(Request { aborted: false, reply, .. }) => reply.raw(len, out),

@@ -46,6 +46,14 @@ fn large_blocks_and_files_come_out_whole() {
 }
 
 #[test]
+fn a_file_is_not_read_for_a_reply_without_a_body() {
+    let server = Started::new(|server| server);
+    // Whoever read it would find that it is too short.
+    let reply = server.tcp().ask(&[("REQUEST_METHOD", "HEAD"), ("SCRIPT_NAME", "/file-beyond")], None);
+    assert_eq!((reply.status.as_str(), reply.body.len()), ("200 OK", 0));
+}
+
+#[test]
 fn a_large_body_is_streamed() {
     let server = Started::new(|server| server.read_ahead(1000));
     let body = String::from_utf8(large().iter().map(|byte| b'a' + byte % 26).collect()).unwrap();
@@ -266,6 +274,10 @@ impl Handler for Site {
             "/file" | "/file-sized" => {
                 exchange.start(&if path == "/file" { unsized_head } else { sized(self.large.len()) });
                 exchange.send_file(&self.file, 0..self.large.len() as u64).unwrap();
+            }
+            "/file-beyond" => {
+                exchange.start(&sized(self.large.len() + 1));
+                exchange.send_file(&self.file, 0..self.large.len() as u64 + 1).unwrap();
             }
             "/stream" => {
                 exchange.start(&unsized_head);

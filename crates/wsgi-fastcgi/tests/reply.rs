@@ -149,7 +149,9 @@ fn replies_without_a_body_have_none() {
         let mut asked = Asked::new(method);
         let mut head = ResponseHead::new(status.as_bytes()).unwrap();
         head.set_content_length(5);
+        assert!(!asked.codec.bodiless());
         asked.start(&head);
+        assert!(asked.codec.bodiless());
         asked.data("hello");
         assert!(!asked.raw("hello"));
         assert_eq!(asked.finish(), Next::Request);

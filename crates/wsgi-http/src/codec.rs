@@ -180,6 +180,10 @@ impl Protocol for Connection {
         }
     }
 
+    fn bodiless(&self) -> bool {
+        matches!(self.reply, Reply::Open { framing: Framing::Silent, .. })
+    }
+
     fn raw(&mut self, len: u64, out: &mut Vec<u8>) -> bool {
         let Reply::Open { framing, raw, .. } = &mut self.reply else { return false };
         match framing {

@@ -279,6 +279,23 @@ fn a_file_goes_out_encrypted() {
 }
 
 #[test]
+fn a_file_is_not_read_for_a_reply_without_a_body() {
+    let file = tempfile::tempfile().unwrap();
+    let server = Started::new(move |exchange| {
+        exchange.start(&ResponseHead::plain(http::StatusCode::OK, 10));
+        // Whoever read it would find that it is empty.
+        exchange.send_file(&file, 0..10).unwrap();
+        exchange.finish();
+    });
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.until("Content-Length: 10\r\n");
+        client.until("\r\n\r\n");
+    }
+}
+
+#[test]
 fn streamed_blocks_arrive_before_the_next_is_made() {
     let (send, receive) = channel::<()>();
     let receive = std::sync::Mutex::new(receive);
@@ -381,25 +398,29 @@ fn an_upload_that_breaks_off_is_an_error_and_not_an_end() {
 
 #[test]
 fn deadlines_hold_for_the_handshake_too_and_an_idle_peer_is_told_of_the_end() {
-    let short = Duration::from_millis(80);
+    // Long enough for a handshake on a busy machine, and all wait at the same time.
+    let short = Duration::from_secs(2);
     let timeouts = Timeouts { head: short, idle: short, ..Timeouts::default() };
     let server = Started::with(|server| server.timeouts(timeouts), |exchange| answer(exchange, b"fine"));
     // Nothing, a part of a record, and a whole one: in no case is there anybody to talk to.
-    for begin in [&b""[..], b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01\x00\x01"] {
+    let silent = [&b""[..], b"\x16\x03\x01", b"\x16\x03\x01\x00\x04\x01\x00\x02\x00"].map(|begin| {
         let mut tcp = server.tcp();
         tcp.write_all(begin).unwrap();
+        (begin, tcp)
+    });
+    let mut idle = server.connect();
+    idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut late = server.connect();
+    late.send("GET /");
+    assert_eq!(idle.reply().1, b"fine");
+    assert_eq!(idle.rest(), (String::new(), Ok(())), "no close_notify");
+    let (reply, end) = late.rest();
+    assert!(reply.starts_with("HTTP/1.1 408 ") && end == Ok(()), "{reply}");
+    for (begin, mut tcp) in silent {
         let mut all = Vec::new();
         let _ = tcp.read_to_end(&mut all);
         assert!(all.is_empty(), "{begin:?}: {all:?}");
     }
-    let mut idle = server.connect();
-    idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(idle.reply().1, b"fine");
-    assert_eq!(idle.rest(), (String::new(), Ok(())), "no close_notify");
-    let mut late = server.connect();
-    late.send("GET /");
-    let (reply, end) = late.rest();
-    assert!(reply.starts_with("HTTP/1.1 408 ") && end == Ok(()), "{reply}");
 }
 
 #[test]

@@ -550,17 +550,20 @@ fn a_session_is_resumed_also_after_the_certificate_has_changed() {
     }
 }
 
+/// Whether a client that trusts only what the site's files hold now goes on with the handshake.
+fn shows_the_certificate_of(site: &Site, tls: &Tls) -> bool {
+    let mut pair = Pair::of(tls, site.client(TLS13));
+    let hello = pair.client_sends();
+    assert_eq!(pair.gets(&hello), Ok(Event::NeedInput));
+    pair.client_reads().is_ok()
+}
+
 #[test]
 fn certificates_are_reloaded_for_new_connections_and_a_bad_one_changes_nothing() {
     let mut site = Site::new();
     let certificates = site.certificates();
     let tls = Tls::new(Http1::new(), &certificates);
-    let trusts = |site: &Site| {
-        let mut pair = Pair::of(&tls, site.client(TLS13));
-        let hello = pair.client_sends();
-        assert_eq!(pair.gets(&hello), Ok(Event::NeedInput));
-        pair.client_reads().is_ok()
-    };
+    let trusts = |site: &Site| shows_the_certificate_of(site, &tls);
     let mut before = Pair::of(&tls, site.client(TLS13));
     before.shake_hands();
     assert!(trusts(&site));
@@ -581,12 +584,7 @@ fn files_that_change_are_noticed_at_the_next_handshake() {
     let mut site = Site::new();
     let certificates = site.certificates().watch(std::time::Duration::ZERO);
     let tls = Tls::new(Http1::new(), &certificates);
-    let trusts = |site: &Site| {
-        let mut pair = Pair::of(&tls, site.client(TLS13));
-        let hello = pair.client_sends();
-        assert_eq!(pair.gets(&hello), Ok(Event::NeedInput));
-        pair.client_reads().is_ok()
-    };
+    let trusts = |site: &Site| shows_the_certificate_of(site, &tls);
     assert!(trusts(&site));
     site.renew();
     assert!(trusts(&site));

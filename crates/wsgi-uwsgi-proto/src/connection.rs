@@ -176,6 +176,10 @@ impl<E: Envelope> Protocol for Connection<E> {
         }
     }
 
+    fn bodiless(&self) -> bool {
+        matches!(self.phase, Phase::Exchange(Exchange { reply: Reply::Silent, .. }))
+    }
+
     fn raw(&mut self, len: u64, _: &mut Vec<u8>) -> bool {
         match &mut self.phase {
             Phase::Exchange(Exchange { reply: Reply::UntilClose, .. }) => true,

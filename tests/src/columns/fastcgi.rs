@@ -47,9 +47,9 @@ impl Column for FastCgiPass {
 
     fn lacks(&self) -> &'static [Feature] {
         if self.keeps {
-            &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::Farewell]
+            &[Feature::Http1, Feature::Strict, Feature::Origin, Feature::Informational, Feature::Farewell]
         } else {
-            &[Feature::Http1, Feature::Strict, Feature::Informational, Feature::KeepAlive]
+            &[Feature::Http1, Feature::Strict, Feature::Origin, Feature::Informational, Feature::KeepAlive]
         }
     }
 

@@ -1,4 +1,5 @@
-//! HTTP/2 with prior knowledge, by hyper: `wsgi_http::hyper`. The client is the `h2` crate.
+//! HTTP/2 with prior knowledge by `wsgi_http::hyper`. The client is the `h2` crate, which hyper is made of too; what both get wrong is not seen
+//! here.
 
 use std::future::Future;
 use std::io;
@@ -33,12 +34,21 @@ impl Column for Http2 {
     }
 
     fn lacks(&self) -> &'static [Feature] {
-        &[Feature::Http1, Feature::Http10, Feature::Informational, Feature::Farewell]
+        &[
+            Feature::Http1,
+            Feature::Strict,
+            Feature::Http10,
+            Feature::Informational,
+            Feature::Farewell,
+            Feature::HalfClose,
+            Feature::Reason,
+            Feature::Remains,
+        ]
     }
 
     fn serve(&self, served: Served) -> Box<dyn Front> {
         let http = Http1::new().limits(served.http.limits.clone()).underscores(served.http.underscores);
-        Box::new(Site(Serving::start_gateway(served, Transport::Tcp, move |listener| Hyper::new(listener, http))))
+        Box::new(Site(Serving::start_frontend(served, Transport::Tcp, move |listener| Hyper::new(listener, http))))
     }
 }
 
@@ -66,6 +76,8 @@ struct Client {
     connection: JoinHandle<()>,
     local: SocketAddr,
     sending: Option<SendStream<Bytes>>,
+    /// How much of a body is still to be sent, where that is declared: its end is a part of the last piece.
+    left: Option<u64>,
     coming: Option<ResponseFuture>,
     body: Option<RecvStream>,
 }
@@ -78,13 +90,15 @@ impl Client {
             let (requests, connection) = h2::client::handshake(stream).await.map_err(io::Error::other)?;
             // Its errors are those of its streams.
             let connection = tokio::spawn(async move { drop(connection.await) });
-            Ok(Client { requests, connection, local, sending: None, coming: None, body: None })
+            Ok(Client { requests, connection, local, sending: None, left: None, coming: None, body: None })
         })
         .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn send_piece(&mut self, piece: &[u8], end: bool) -> io::Result<()> {
         let sending = self.sending.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+        let end = end || self.left == Some(0);
         let mut left = Bytes::copy_from_slice(piece);
         wait(async {
             while !left.is_empty() {
@@ -108,10 +122,11 @@ impl Client {
 impl Conversation for Client {
     fn send(&mut self, request: &Request) -> io::Result<()> {
         let given = |name: &str| request.fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-        let host = given("Host").map_or_else(|| "testserver".to_owned(), |(_, value)| latin1(value));
+        let host = given("Host").map_or_else(|| "localhost".to_owned(), |(_, value)| latin1(value));
         let mut asked = http::Request::builder().method(request.method.as_str()).uri(format!("http://{host}{}", request.target));
         let headers = asked.headers_mut().ok_or_else(|| io::Error::other("the request has no headers"))?;
-        let fields = request.fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Host"));
+        // What is about the connection has no place in a request of HTTP/2 (RFC 9113, 8.2.2).
+        let fields = request.fields.iter().filter(|(name, _)| !["Host", "Connection"].iter().any(|other| name.eq_ignore_ascii_case(other)));
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
             headers.append(name, HeaderValue::from_bytes(value).map_err(io::Error::other)?);
@@ -131,6 +146,7 @@ impl Conversation for Client {
         let (coming, sending) = RUNTIME.block_on(async { self.requests.send_request(asked, none) }).map_err(io::Error::other)?;
         self.coming = Some(coming);
         self.sending = (!none).then_some(sending);
+        self.left = length;
         self.body = None;
         match &request.body {
             Body::None | Body::Later(_) => Ok(()),
@@ -163,6 +179,8 @@ impl Conversation for Client {
     fn block(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         let body = self.body.as_mut().expect("a head was read");
         match wait(body.data()).ok_or(Broken::Silent)? {
+            // The end alone.
+            Some(Ok(block)) if block.is_empty() => self.block(),
             Some(Ok(block)) => {
                 // Only now the server may send more.
                 let room = RUNTIME.block_on(async { body.flow_control().release_capacity(block.len()) });

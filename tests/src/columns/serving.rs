@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
-use wsgi_core::gateway::{self, Gateway};
+use wsgi_core::gateway::{self, Frontend, Gateway};
 use wsgi_core::server::{self, ListenAddress, Listener, Outcome, Server};
 use wsgi_core::wire::{Address, Dialect};
 use wsgi_core::wsgi::Application;
@@ -41,6 +41,22 @@ pub(super) struct Serving {
 
 impl Serving {
     pub(super) fn start(served: Served, way: Way, transport: Transport, dialect: impl Dialect + 'static) -> Serving {
+        let threads = served.threads;
+        Serving::run(served, transport, |handler, listener| match way {
+            Way::Engine => Running::engine(Server::new(handler).listen(listener, dialect).threads(threads)),
+            Way::Tokio => Running::gateway(Gateway::new(handler).listen(listener, dialect).threads(threads)),
+        })
+    }
+
+    /// Behind a front end of its own.
+    pub(super) fn start_frontend<F: Frontend>(served: Served, transport: Transport, frontend: impl FnOnce(Listener) -> F) -> Serving {
+        let threads = served.threads;
+        Serving::run(served, transport, |handler, listener| {
+            Running::gateway(Gateway::new(handler).frontend(frontend(listener)).threads(threads))
+        })
+    }
+
+    fn run(served: Served, transport: Transport, run: impl FnOnce(Arc<dyn Handler>, Listener) -> io::Result<Running>) -> Serving {
         let folder = (transport == Transport::Unix).then(|| tempfile::tempdir().expect("a folder for the socket"));
         let address = match &folder {
             Some(folder) => ListenAddress::Unix(folder.path().join("app.sock")),
@@ -57,11 +73,7 @@ impl Serving {
             "" => Arc::new(application),
             prefix => Arc::new(Mount::new().at(prefix, application)),
         };
-        let running = match way {
-            Way::Engine => Running::engine(Server::new(handler).listen(listener, dialect).threads(served.threads)),
-            Way::Tokio => Running::gateway(Gateway::new(handler).listen(listener, dialect).threads(served.threads)),
-        };
-        let running = running.unwrap_or_else(|error| panic!("{error}"));
+        let running = run(handler, listener).unwrap_or_else(|error| panic!("{error}"));
         Serving { running, address, _folder: folder }
     }
 

@@ -30,7 +30,7 @@ fn the_cgi_variables_say_what_the_request_says() {
             ("QUERY_STRING", "c=d&e"),
             ("CONTENT_TYPE", "text/x-test; a=b"),
             ("CONTENT_LENGTH", "5"),
-            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("SERVER_PROTOCOL", if site.column() == "hyper-http2" { "HTTP/2.0" } else { "HTTP/1.1" }),
             ("HTTP_X_SOME_THING", "value"),
             ("HTTP_HOST", "localhost"),
         ] {

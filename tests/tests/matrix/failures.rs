@@ -85,7 +85,7 @@ fn an_application_cannot_end_the_process_by_what_it_raises() {
         matrix("faulty/exits").run(|site| {
             assert_eq!(site.get(&format!("/?{kind}:call")).code(), 500, "{kind}");
             let seen = site.get(&format!("/?{kind}:iteration"));
-            assert_eq!(seen.text(), "first");
+            assert!(seen.text() == "first" || site.lacks(Feature::Remains));
             assert!(seen.end != End::Clean || site.lacks(Feature::Breaks), "{kind}");
             site.wait_for("closed");
             let name = match kind {
@@ -120,7 +120,7 @@ fn an_item_that_is_no_bytes_is_named_by_position_and_type() {
             let errors = site.errors_with(name);
             assert!(errors.contains('0'), "the position is missing: {errors}");
             let later = site.get(&format!("/?{kind}:later"));
-            assert_eq!(later.text(), "good", "{kind}");
+            assert!(later.text() == "good" || site.lacks(Feature::Remains), "{kind}: {}", later.text());
             assert!(later.end != End::Clean || site.lacks(Feature::Breaks), "{kind}");
             let errors = site.errors_with("2");
             assert!(errors.len() < 20_000, "the log quotes {} bytes", errors.len());

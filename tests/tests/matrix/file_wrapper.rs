@@ -110,7 +110,7 @@ fn the_file_is_closed_when_the_client_leaves() {
     for kind in ["watched", "raw"] {
         matrix("file_response").run(|site| {
             let client = site.ask(Request::get(&format!("/?kind={kind}")));
-            // A request whose client leaves before that may not reach the application at all.
+            // One that leaves sooner may never be heard.
             site.wait_for("file");
             client.leave();
             site.wait_for("closed");

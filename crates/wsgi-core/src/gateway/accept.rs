@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
@@ -71,7 +72,8 @@ where
     /// Accepts whatever comes. Can be dropped while it waits; no connection is lost.
     async fn run(&mut self) -> Infallible {
         loop {
-            let (socket, remote) = match first(self.incoming.accept(), reap(&mut self.tasks)).await {
+            let accepted = first(pin!(self.incoming.accept()), pin!(reap(&mut self.tasks))).await;
+            let (socket, remote) = match accepted {
                 First::Left(Ok(accepted)) => accepted,
                 // The peer was faster than we.
                 First::Left(Err(error)) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => continue,

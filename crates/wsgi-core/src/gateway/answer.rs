@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Stop};
-use crate::wire::{Error, Event, Next, RequestHead};
+use crate::wire::{Error, Event, Next};
 use crate::workers::{Call, Reply};
 
 pub(super) struct Answer<'c, 'a, S> {
@@ -17,8 +17,6 @@ pub(super) struct Answer<'c, 'a, S> {
     body: Body,
     /// Whether the protocol was told that the handler waits for the body.
     expected: bool,
-    /// The codec is given one although it leaves it alone.
-    head: RequestHead,
     /// What follows the reply, all of which is queued.
     next: Option<Next>,
 }
@@ -36,7 +34,7 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
     /// `read`: there is nothing more of the body to be read.
     pub(super) fn new(connection: &'c mut Connection<'a, S>, call: Call, read: bool) -> Self {
         let body = if read { Body::Ended } else { Body::Coming };
-        Answer { connection, call: Some(call), body, expected: false, head: RequestHead::default(), next: None }
+        Answer { connection, call: Some(call), body, expected: false, next: None }
     }
 
     /// Goes on until the reply is sent, and says what follows it.
@@ -108,8 +106,8 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
     /// The next piece of the body. None: it has ended.
     fn poll_piece(&mut self, task: &mut Task<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
-            let Connection { protocol, input, outbox, .. } = &mut *self.connection;
-            let event = match protocol.poll(input, &mut self.head, outbox.queue())? {
+            let Connection { protocol, input, head, outbox, .. } = &mut *self.connection;
+            let event = match protocol.poll(input, head, outbox.queue())? {
                 Event::NeedInput if ready!(self.connection.poll_receive(task))? > 0 => continue,
                 Event::NeedInput => {
                     if let Some(call) = &mut self.call {

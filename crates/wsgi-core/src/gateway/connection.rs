@@ -25,7 +25,7 @@ use crate::clock;
 use crate::panics::survive;
 use crate::server::{IDLE_GRACE, LINGER};
 use crate::wire::{Address, BodyLength, CloseReason, Error, Event, HttpDate, Known, Link, Next, Protocol, RequestHead, ResponseHead};
-use crate::workers::{Refused, Request};
+use crate::workers::{Call, Refused, Request};
 
 /// How a connection is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ where
         protocol,
         context,
         remote: &link.remote,
+        head: RequestHead::default(),
         input: BytesMut::new(),
         ended: false,
         outbox: Outbox::new(context.timeouts.write),
@@ -80,6 +81,8 @@ pub(super) struct Connection<'a, S> {
     pub(super) protocol: Box<dyn Protocol>,
     pub(super) context: &'a Context,
     pub(super) remote: &'a Address,
+    /// The head that is being understood; empty while a request is answered.
+    pub(super) head: RequestHead,
     /// Bytes that were read and not yet understood.
     pub(super) input: BytesMut,
     /// The peer has sent its last byte.
@@ -101,47 +104,54 @@ pub(super) enum Stop {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn serve(&mut self) -> Ending {
         loop {
-            let stop = match self.next_request().await {
-                Ok(request) => {
-                    self.answering = true;
-                    match self.answer(request).await {
-                        Ok(Next::Request) => {
-                            self.answering = false;
-                            continue;
-                        }
-                        Ok(Next::Close(reason)) => Stop::Over(reason),
-                        Err(stop) => stop,
-                    }
-                }
-                Err(stop) => stop,
-            };
-            return match stop {
-                Stop::Over(reason) => self.close(reason).await,
-                Stop::Lost => Ending::Reset,
-            };
+            match self.exchange().await {
+                Ok(Next::Request) => {}
+                Ok(Next::Close(reason)) | Err(Stop::Over(reason)) => return self.close(reason).await,
+                Err(Stop::Lost) => return Ending::Reset,
+            }
         }
     }
 
-    /// Reads a request to the end of its head, and a short body too, so that a slow sender holds no thread.
-    async fn next_request(&mut self) -> Result<Request, Stop> {
-        let mut head = RequestHead::default();
-        self.next_head(&mut head).await?;
+    /// Reads a request, answers it, and says what follows. A short body is read first, so that a slow sender holds no thread.
+    async fn exchange(&mut self) -> Result<Next, Stop> {
+        self.next_head().await?;
         let most = self.context.read_ahead;
-        let ahead = match head.body() {
+        let ahead = match self.head.body() {
             BodyLength::Empty => false,
             // The peer waits to be asked, and the application may never ask.
-            _ if head.get(Known::HttpExpect).is_some() => false,
+            _ if self.head.get(Known::HttpExpect).is_some() => false,
             BodyLength::Known(length) => length <= most as u64,
             BodyLength::Unknown => most > 0,
         };
-        let (body, whole) = if ahead { self.read_ahead(&mut head, most).await? } else { (Bytes::new(), false) };
-        let peer_log = self.protocol.log(b"", self.outbox.queue());
-        Ok(Request { head, body, whole, peer_log, ..Request::default() })
+        let (body, whole) = match ahead {
+            true => self.read_ahead(most).await?,
+            false => (Bytes::new(), self.head.body() == BodyLength::Empty),
+        };
+        self.answering = true;
+        let next = match self.call(body, whole) {
+            Ok(call) => {
+                let mut answer = Answer::new(self, call, whole);
+                poll_fn(|task| answer.poll(task)).await?
+            }
+            Err(refused) => {
+                let next = self.overloaded(refused);
+                self.send().await?;
+                next
+            }
+        };
+        self.answering = false;
+        Ok(next)
     }
 
-    async fn next_head(&mut self, head: &mut RequestHead) -> Result<(), Stop> {
+    fn call(&mut self, body: Bytes, whole: bool) -> Result<Call, Refused> {
+        let head = std::mem::take(&mut self.head);
+        let peer_log = self.protocol.log(b"", self.outbox.queue());
+        self.context.workers.call(Request { head, body, whole, peer_log, ..Request::default() })
+    }
+
+    async fn next_head(&mut self) -> Result<(), Stop> {
         loop {
-            if self.understand(head)? {
+            if self.understand()? {
                 return Ok(());
             }
             // What the peer must hear before it goes on.
@@ -151,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 continue;
             }
             let limit = self.context.timeouts.head;
-            match timeout(limit, self.rest_of_head(head)).await {
+            match timeout(limit, self.rest_of_head()).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => {}
                 Ok(Err(stop)) => return Err(stop),
@@ -161,10 +171,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Reads on after the first bytes of a head. False if they were something else, and there is nothing of a head any more.
-    async fn rest_of_head(&mut self, head: &mut RequestHead) -> Result<bool, Stop> {
+    async fn rest_of_head(&mut self) -> Result<bool, Stop> {
         loop {
             self.receive_head().await?;
-            if self.understand(head)? {
+            if self.understand()? {
                 return Ok(true);
             }
             self.send().await?;
@@ -175,9 +185,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Whether a head is complete.
-    fn understand(&mut self, head: &mut RequestHead) -> Result<bool, Stop> {
+    fn understand(&mut self) -> Result<bool, Stop> {
         loop {
-            match self.protocol.poll(&mut self.input, head, self.outbox.queue()) {
+            match self.protocol.poll(&mut self.input, &mut self.head, self.outbox.queue()) {
                 Ok(Event::Head) => return Ok(true),
                 Ok(Event::NeedInput) => return Ok(false),
                 // What is queued (the answer to a ping) is the last that the peer hears.
@@ -198,7 +208,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.input = BytesMut::new();
         self.outbox.rest();
         let (limit, shutdown) = (self.context.timeouts.idle, &self.context.shutdown);
-        match timeout(limit, shutdown.unless_begun(self.receive_head())).await {
+        let received = timeout(limit, shutdown.unless_begun(pin!(self.receive_head()))).await;
+        match received {
             Ok(Some(received)) => return received,
             Ok(None) => {}
             Err(_) => return Err(self.part(CloseReason::Peer)),
@@ -228,10 +239,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Reads a body to its end, or until there are more bytes of it than `most`. Answers whether that is all of it.
-    async fn read_ahead(&mut self, head: &mut RequestHead, most: usize) -> Result<(Bytes, bool), Stop> {
+    async fn read_ahead(&mut self, most: usize) -> Result<(Bytes, bool), Stop> {
         let mut body = BytesMut::new();
         loop {
-            let event = match self.protocol.poll(&mut self.input, head, self.outbox.queue()) {
+            let event = match self.protocol.poll(&mut self.input, &mut self.head, self.outbox.queue()) {
                 Ok(Event::NeedInput) => self.receive_ahead().await?,
                 Ok(event) => event,
                 Err(error) => return Err(self.refuse(&error)),
@@ -262,23 +273,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    async fn answer(&mut self, request: Request) -> Result<Next, Stop> {
-        let read = request.whole || request.head.body() == BodyLength::Empty;
-        match self.context.workers.call(request) {
-            Ok(call) => {
-                let mut answer = Answer::new(self, call, read);
-                poll_fn(|task| answer.poll(task)).await
-            }
-            Err(refused) => {
-                tracing::info!(target: "wsgi", remote = %self.remote, "request refused: {refused}");
-                let next = self.overloaded(refused);
-                self.send().await.map(|()| next)
-            }
-        }
-    }
-
     /// Says that there are too many requests. The connection may go on, if the request's body was read.
     fn overloaded(&mut self, refused: Refused) -> Next {
+        tracing::info!(target: "wsgi", remote = %self.remote, "request refused: {refused}");
         let text = format!("{refused}\n");
         let mut head = ResponseHead::plain(StatusCode::SERVICE_UNAVAILABLE, text.len() as u64);
         let retry = head.field(b"Retry-After", RETRY_AFTER);
@@ -314,12 +311,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if reason == CloseReason::Reset {
             return Ending::Reset;
         }
-        self.answering = false;
         // Whether the peer still takes it makes no difference any more.
         let _ = timeout(LINGER, poll_fn(|task| Pin::new(&mut *self.stream).poll_shutdown(task))).await;
         if matches!(reason, CloseReason::UnreadBody | CloseReason::Refused) {
             let (limit, shutdown) = (self.context.timeouts.linger, &self.context.shutdown);
-            if let Ok(None) = timeout(limit, shutdown.unless_begun(self.linger())).await {
+            let lingered = timeout(limit, shutdown.unless_begun(pin!(self.linger()))).await;
+            if lingered == Ok(None) {
                 let _ = timeout(LINGER, self.linger()).await;
             }
         }

@@ -11,6 +11,85 @@
 //! [`Gateway`] share those threads, one bound on connections and one graceful shutdown. The gateway starts no runtime: it runs inside the
 //! caller's, of either flavour, and only the handler's threads are its own.
 //!
+//! The front end that is made of a codec is an [`Endpoint`]; [`Gateway::listen`] adds one:
+//!
+//! ```no_run
+//! use wsgi_core::gateway::Gateway;
+//! use wsgi_core::server::Listener;
+//! # fn http(_: &wsgi_core::wire::Link) -> Box<dyn wsgi_core::wire::Protocol> { unimplemented!() }
+//! # fn fastcgi(_: &wsgi_core::wire::Link) -> Box<dyn wsgi_core::wire::Protocol> { unimplemented!() }
+//! # struct Application;
+//! # impl wsgi_core::Handler for Application { fn handle(&self, _: &mut dyn wsgi_core::Exchange) {} }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // In place of `http` and `fastcgi`: wsgi_http::Http1::new(), wsgi_fastcgi::FastCgi::new().
+//! let gateway = Gateway::new(Application)
+//!     .listen(Listener::bind(&":8000".parse()?)?, http)
+//!     .listen(Listener::bind(&"127.0.0.1:9000".parse()?)?, fastcgi)
+//!     .threads(8);
+//! let handle = gateway.handle(); // from another task or thread: handle.shutdown()
+//! gateway.run().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Anything else may be one too, such as this, which asks one thing and then ends:
+//!
+//! ```
+//! use std::future::poll_fn;
+//! use std::io;
+//! use wsgi_core::gateway::{Context, Frontend, Gateway, async_trait};
+//! use wsgi_core::workers::{Reply, Request};
+//! use wsgi_core::{Exchange, Handler};
+//!
+//! struct Hello;
+//!
+//! impl Handler for Hello {
+//!     fn handle(&self, exchange: &mut dyn Exchange) {
+//!         exchange.refuse(http::StatusCode::OK, "Hello, world!\n");
+//!     }
+//! }
+//!
+//! struct Once;
+//!
+//! #[async_trait]
+//! impl Frontend for Once {
+//!     fn name(&self) -> String {
+//!         "once".to_owned()
+//!     }
+//!
+//!     async fn serve(self: Box<Self>, context: Context) -> io::Result<()> {
+//!         let mut call = context.workers.call(Request::default()).map_err(io::Error::other)?;
+//!         let mut next = async || poll_fn(|task| call.poll_reply(task)).await;
+//!         assert!(matches!(next().await, Reply::Head(head) if head.code() == 200));
+//!         assert!(matches!(next().await, Reply::Block(block) if block == "Hello, world!\n"));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> io::Result<()> {
+//! let outcome = Gateway::new(Hello).frontend(Once).run().await?;
+//! assert_eq!(outcome.stuck, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A front end that accepts connections by itself has [`accept_each`] for that, and [`serve_connection`] drives a codec over any stream.
+//!
+//! # The end
+//!
+//! After [`Handle::shutdown`] nothing more is accepted, what waits in the backlogs is answered, and idle connections have half a second for a
+//! request that is on its way. At [`Timeouts::shutdown`], or after [`Handle::hurry`], whatever still runs is cut off. Then the threads end, once
+//! the queue is empty.
+//!
+//! # Where it differs from the engine
+//!
+//! A request waits in a queue of bounded length, and is refused when that is full: [`Gateway::queue`]. A request whose connection breaks while it
+//! waits is never run. A handler learns of a peer that has gone only once little of the request's body is still unread. Files are read and
+//! copied, as there is no `sendfile`.
+//!
 //! **In scope:** the order of beginning and ending, and what front ends share. **Out of scope:** a program that has no runtime wants
 //! [`server`](crate::server), where nothing of a request is handed from thread to thread.
 
@@ -25,6 +104,7 @@ mod socket;
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,7 +298,7 @@ impl Gateway {
             }
             sleep(STUCK_AFTER).await;
         };
-        shutdown::first(running.wait(&self.handle), overdue).await;
+        shutdown::first(pin!(running.wait(&self.handle)), pin!(overdue)).await;
         let result = running.abandon();
 
         ending.0.shutdown();

@@ -1,7 +1,7 @@
 //! How the end is asked for, and heard of.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -82,18 +82,12 @@ impl Shutdown {
 
     /// What a future gives, or nothing if the end is asked for first. A future that is ready counts in any case.
     pub async fn unless_begun<F: Future>(&self, future: F) -> Option<F::Output> {
-        match first(future, self.begun()).await {
-            First::Left(output) => Some(output),
-            First::Right(()) => None,
-        }
+        first(pin!(future), pin!(self.begun())).await.left()
     }
 
     /// What a future gives, or nothing if what still runs is to be cut off first. A future that is ready counts in any case.
     pub async fn unless_hurried<F: Future>(&self, future: F) -> Option<F::Output> {
-        match first(future, self.hurried()).await {
-            First::Left(output) => Some(output),
-            First::Right(()) => None,
-        }
+        first(pin!(future), pin!(self.hurried())).await.left()
     }
 
     fn is_at(&self, phase: Phase) -> bool {
@@ -112,9 +106,17 @@ pub(super) enum First<L, R> {
     Right(R),
 }
 
-/// Runs two futures until one of them is ready; the left one if both are.
-pub(super) async fn first<L: Future, R: Future>(left: L, right: R) -> First<L::Output, R::Output> {
-    let (mut left, mut right) = (pin!(left), pin!(right));
+impl<L, R> First<L, R> {
+    fn left(self) -> Option<L> {
+        match self {
+            First::Left(output) => Some(output),
+            First::Right(_) => None,
+        }
+    }
+}
+
+/// Runs two futures until one of them is ready; the left one if both are. They are lent, as each move would make the caller's future larger.
+pub(super) async fn first<L: Future, R: Future>(mut left: Pin<&mut L>, mut right: Pin<&mut R>) -> First<L::Output, R::Output> {
     poll_fn(|context| match left.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(First::Left(output)),
         Poll::Pending => right.as_mut().poll(context).map(First::Right),

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::net::SocketAddrUnix;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -89,6 +90,31 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// How a socket is made, besides its address. An inherited one is as it is.
+///
+/// ```
+/// use wsgi_core::server::BindOptions;
+///
+/// let options = BindOptions { unix_mode: Some(0o660), ..BindOptions::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindOptions {
+    /// How many connections may wait to be accepted; the system may cap it. 1024 by default.
+    pub backlog: u32,
+    /// The permissions of the file of a Unix socket, which nobody can connect to before it has them. By default those that the umask leaves.
+    pub unix_mode: Option<u32>,
+    /// The number of the user whose file a Unix socket is to be. By default that of this process.
+    pub unix_user: Option<u32>,
+    /// The number of the group whose file a Unix socket is to be. By default that of this process, or of the folder.
+    pub unix_group: Option<u32>,
+}
+
+impl Default for BindOptions {
+    fn default() -> BindOptions {
+        BindOptions { backlog: 1024, unix_mode: None, unix_user: None, unix_group: None }
+    }
+}
+
 /// A listening socket. A Unix socket that it made is unlinked when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
@@ -96,6 +122,34 @@ pub struct Listener {
     local: Address,
     allow: Option<AllowFrom>,
     made: Option<Made>,
+    /// Goes after the socket, so that its number is not free for another before it is closed.
+    _inherited: Option<Inherited>,
+}
+
+/// An inherited descriptor that has become ours. A second owner would close it under the first.
+#[derive(Debug)]
+struct Inherited(RawFd);
+
+impl Inherited {
+    fn claim(fd: RawFd) -> Option<Inherited> {
+        let mut all = Inherited::all();
+        if all.contains(&fd) {
+            return None;
+        }
+        all.push(fd);
+        Some(Inherited(fd))
+    }
+
+    fn all() -> MutexGuard<'static, Vec<RawFd>> {
+        static ALL: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+        ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        Inherited::all().retain(|fd| *fd != self.0);
+    }
 }
 
 /// The file of a Unix socket that we bound, by which we know that it is still ours.
@@ -107,50 +161,50 @@ struct Made {
 }
 
 impl Listener {
-    /// Binds and listens with a backlog of 1024 connections (the system may cap it).
+    /// Binds and listens, with the usual [`BindOptions`].
     ///
     /// The file of a Unix socket that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// The host is unknown, the address is in use or not ours, the path cannot be written, the descriptor is not a listening socket.
+    /// The host is unknown, the address is in use or not ours, the path cannot be written, the descriptor is not a listening socket or belongs
+    /// to another listener.
     pub fn bind(address: &ListenAddress) -> io::Result<Listener> {
-        Listener::bind_with_backlog(address, DEFAULT_BACKLOG)
+        Listener::bind_with(address, &BindOptions::default())
     }
 
-    /// Like [`bind`](Self::bind), with another length of the queue of connections that wait to be accepted.
+    /// Like [`bind`](Self::bind), with other options.
     ///
     /// # Errors
-    /// As for `bind`.
-    pub fn bind_with_backlog(address: &ListenAddress, backlog: u32) -> io::Result<Listener> {
-        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    /// As for `bind`, and those of `chown` and `chmod`.
+    pub fn bind_with(address: &ListenAddress, options: &BindOptions) -> io::Result<Listener> {
+        let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
         match address {
             ListenAddress::Tcp(host, port) => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, format!("host {host:?} has no address"));
                 for address in (host.as_str(), *port).to_socket_addrs()? {
                     match bind_tcp(address, backlog) {
-                        Ok(socket) => return Listener::of(socket.into(), None),
+                        Ok(socket) => return Listener::of(socket.into(), None, None),
                         Err(error) => last = error,
                     }
                 }
                 Err(last)
             }
             ListenAddress::Unix(path) => {
-                let socket = bind_unix(path, backlog)?;
-                let file = fs::symlink_metadata(path)?;
-                Listener::of(socket.into(), Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() }))
+                let (socket, made) = bind_unix(path)?;
+                let listener = Listener::of(socket.into(), Some(made), None)?;
+                if options.unix_user.is_some() || options.unix_group.is_some() {
+                    let cannot = |error| io::Error::other(format!("cannot change the socket's owner: {error}"));
+                    std::os::unix::fs::chown(path, options.unix_user, options.unix_group).map_err(cannot)?;
+                }
+                if let Some(mode) = options.unix_mode {
+                    let cannot = |error| io::Error::other(format!("cannot change the socket's permissions: {error}"));
+                    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(cannot)?;
+                }
+                // Only now, since nobody can connect before: not even for a moment is it open to more than it should be.
+                rustix::net::listen(&listener.socket, backlog)?;
+                Ok(listener)
             }
             ListenAddress::Inherited(fd) => Listener::inherited(*fd),
-        }
-    }
-
-    /// Sets the permissions of the file of a Unix socket that [`bind`](Self::bind) made; nothing for other sockets.
-    ///
-    /// # Errors
-    /// Those of `chmod`.
-    pub fn unix_mode(&self, mode: u32) -> io::Result<()> {
-        match &self.made {
-            Some(made) => fs::set_permissions(&made.path, fs::Permissions::from_mode(mode)),
-            None => Ok(()),
         }
     }
 
@@ -162,7 +216,7 @@ impl Listener {
         if !rustix::net::sockopt::socket_acceptconn(&socket)? {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket: listen() was not called on it"));
         }
-        Listener::of(socket, None)
+        Listener::of(socket, None, None)
     }
 
     /// Leaves the file of a Unix socket where it is when this is dropped: another process listens there from now on.
@@ -204,8 +258,11 @@ impl Listener {
         if fd < 3 && fd != 0 {
             return Err(not_listening("1 and 2 are standard output and standard error"));
         }
-        // SAFETY: an operator who passes a descriptor gives it to us; it is checked before anything is done to it, and if it is not open,
-        // the check fails and the value is forgotten instead of closed.
+        let Some(claim) = Inherited::claim(fd) else {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("descriptor {fd} is given to another listener of this program")));
+        };
+        // SAFETY: an operator who passes a descriptor gives it to us, and by the claim to nobody else; it is checked before anything is done to it,
+        // and if it is not open, the check fails and the value is forgotten instead of closed.
         #[allow(unsafe_code)]
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
         match rustix::net::sockopt::socket_acceptconn(&socket) {
@@ -219,10 +276,10 @@ impl Listener {
                 return Err(not_listening(&io::Error::from(error).to_string()));
             }
         }
-        Listener::of(socket, None)
+        Listener::of(socket, None, Some(claim))
     }
 
-    fn of(socket: OwnedFd, made: Option<Made>) -> io::Result<Listener> {
+    fn of(socket: OwnedFd, made: Option<Made>, inherited: Option<Inherited>) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         let local = rustix::net::getsockname(&socket)?;
@@ -241,7 +298,7 @@ impl Listener {
             // where the application wants each block seen: waiting to fill a segment never helps.
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        Ok(Listener { socket, local, allow: None, made })
+        Ok(Listener { socket, local, allow: None, made, _inherited: inherited })
     }
 }
 
@@ -271,7 +328,8 @@ fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path, backlog: i32) -> io::Result<Socket> {
+/// Binds, and does not listen yet.
+fn bind_unix(path: &Path) -> io::Result<(Socket, Made)> {
     let address = SockAddr::unix(path)?;
     let bind = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -284,8 +342,8 @@ fn bind_unix(path: &Path, backlog: i32) -> io::Result<Socket> {
         }
         other => other?,
     };
-    socket.listen(backlog)?;
-    Ok(socket)
+    let file = fs::symlink_metadata(path)?;
+    Ok((socket, Made { path: path.to_owned(), device: file.dev(), inode: file.ino() }))
 }
 
 /// Whether `path` is a socket that nobody listens on.
@@ -296,10 +354,11 @@ fn is_dead(path: &Path, address: &SockAddr) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-const DEFAULT_BACKLOG: u32 = 1024;
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -325,14 +384,34 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_is_taken_by_one_listener_at_a_time() {
+        use std::os::fd::IntoRawFd;
+        let inherit = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().into_raw_fd();
+        let fd = inherit();
+        let first = Listener::bind(&ListenAddress::Inherited(fd)).unwrap();
+        let error = Listener::bind(&ListenAddress::Inherited(fd)).unwrap_err();
+        assert_eq!(error.to_string(), format!("descriptor {fd} is given to another listener of this program"));
+        let address = first.local_address().clone();
+        let Address::Tcp(address) = address else { panic!("bound to TCP") };
+        // It is still the first one's, and open.
+        std::net::TcpStream::connect(address).unwrap();
+        drop(first);
+        assert_eq!(std::net::TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        // What was refused for another reason is not taken.
+        let fd = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into_raw_fd();
+        for _ in 0..2 {
+            let error = Listener::bind(&ListenAddress::Inherited(fd)).unwrap_err();
+            assert!(error.to_string().contains("is not a listening socket"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_dead_unix_socket_is_replaced_and_a_live_one_is_not() {
         let folder = std::env::temp_dir().join(format!("wsgi-listener-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let address = ListenAddress::Unix(folder.join("x.sock"));
         let first = Listener::bind(&address).unwrap();
         assert_eq!(Listener::bind(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        first.unix_mode(0o600).unwrap();
-        assert_eq!(fs::metadata(folder.join("x.sock")).unwrap().mode() & 0o777, 0o600);
         let Listener { socket, .. } = &first;
         let kept = socket.try_clone().unwrap();
         drop(first);
@@ -341,6 +420,32 @@ mod tests {
         // Left behind by a process that died.
         drop(std::os::unix::net::UnixListener::bind(folder.join("x.sock")).unwrap());
         drop(Listener::bind(&address).unwrap());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn nobody_connects_to_a_unix_socket_before_it_has_its_permissions() {
+        let folder = std::env::temp_dir().join(format!("wsgi-listener-mode-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.sock");
+        let address = ListenAddress::Unix(path.clone());
+        let options = BindOptions { unix_mode: Some(0o600), ..BindOptions::default() };
+        // The moment is a short one: many tries, so that one of them meets it.
+        for _ in 0..2000 {
+            std::thread::scope(|threads| {
+                // The mode as it is at the first moment at which anyone gets in.
+                let first = threads.spawn(|| {
+                    let until = Instant::now() + Duration::from_secs(20);
+                    while UnixStream::connect(&path).is_err() {
+                        assert!(Instant::now() < until, "nobody listens");
+                    }
+                    fs::metadata(&path).unwrap().mode() & 0o777
+                });
+                let listener = Listener::bind_with(&address, &options);
+                assert_eq!(first.join().unwrap(), 0o600);
+                drop(listener.unwrap());
+            });
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -6,4 +6,4 @@ mod listener;
 
 pub use self::allow::{AllowFrom, Network, NetworkError};
 pub(crate) use self::door::Door;
-pub use self::listener::{AddressError, ListenAddress, Listener};
+pub use self::listener::{AddressError, BindOptions, ListenAddress, Listener};

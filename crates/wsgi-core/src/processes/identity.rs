@@ -71,6 +71,16 @@ impl Identity {
         Ok(found)
     }
 
+    /// The number of the user, if there is one.
+    pub fn user(&self) -> Option<u32> {
+        self.user.as_ref().map(|(uid, _)| uid.as_raw())
+    }
+
+    /// The number of the group, if there is one.
+    pub fn group(&self) -> Option<u32> {
+        self.group.map(Gid::as_raw)
+    }
+
     /// Makes this process, with all its threads, one of this user and group for good, with the user's other groups and no more. Nothing happens
     /// where it is that already.
     ///
@@ -103,8 +113,7 @@ impl Identity {
     /// # Errors
     /// Those of `chown`.
     pub fn own(&self, file: &Path) -> Result<(), IdentityError> {
-        let user = self.user.as_ref().map(|(uid, _)| uid.as_raw());
-        std::os::unix::fs::chown(file, user, self.group.map(Gid::as_raw)).map_err(|error| IdentityError::Refused {
+        std::os::unix::fs::chown(file, self.user(), self.group()).map_err(|error| IdentityError::Refused {
             what: format!("change the owner of {file:?}"),
             reason: error.to_string(),
             root: Uid::effective().is_root(),

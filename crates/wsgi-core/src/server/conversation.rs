@@ -328,6 +328,10 @@ impl Exchange for Conversation<'_> {
                 let (piece, rest) = left.split_at(len.min(PIECE_BYTES));
                 left = rest;
                 protocol.data(piece, output);
+                // To a request that wants no body it makes nothing, and the head goes out with the end.
+                if output.len() < DIRECT_BYTES {
+                    continue;
+                }
                 match socket.send(output) {
                     Ok(sent) => {
                         taken = sent == output.len();
@@ -424,6 +428,9 @@ impl Exchange for Conversation<'_> {
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         if !self.started || self.next.is_some() || range.is_empty() {
             return Ok(());
+        }
+        if self.connection.protocol.bodiless() {
+            return self.flush();
         }
         let Range { mut start, end } = range.clone();
         let limit = self.connection.protocol.raw_limit();

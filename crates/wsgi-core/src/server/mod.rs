@@ -36,6 +36,7 @@
 mod connection;
 mod control;
 mod conversation;
+mod sigpipe;
 mod slots;
 mod socket;
 mod worker;
@@ -58,8 +59,9 @@ use self::socket::Socket;
 use self::worker::Worker;
 use crate::Handler;
 use crate::listening::Door;
-pub use crate::listening::{AddressError, AllowFrom, ListenAddress, Listener, Network, NetworkError};
-use crate::wire::Dialect;
+pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
+use crate::panics::survive;
+use crate::wire::{Dialect, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
 pub struct Server {
@@ -166,6 +168,7 @@ impl Server {
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
+            told: AtomicBool::new(false),
         });
         let shared = Arc::new(Shared {
             handler: self.handler,
@@ -306,6 +309,8 @@ struct Entry {
     dialect: Arc<dyn Dialect>,
     /// Nothing is accepted for now: there are too many connections, or too few descriptors.
     paused: AtomicBool,
+    /// The log says so. It is not said again before everyone who waited was let in.
+    told: AtomicBool,
 }
 
 /// Wakes the control thread.
@@ -436,6 +441,7 @@ impl Shared {
             }
             Ok(None) => {
                 self.slots.release(index);
+                self.listeners[listener].told.store(false, Ordering::Relaxed);
                 Accepted::Nothing
             }
             Err(error) => {
@@ -452,6 +458,7 @@ impl Shared {
         if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
             if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
                 && !entry.paused.swap(true, Ordering::SeqCst)
+                && !entry.told.swap(true, Ordering::Relaxed)
             {
                 tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.door.local());
             }
@@ -506,10 +513,24 @@ impl Entry {
     }
 
     fn accept_from(&self, listener: &Listener) -> io::Result<Option<Connection>> {
-        let Some((socket, link)) = self.door.accept(listener)? else { return Ok(None) };
-        Ok(Some(Connection {
-            socket: Socket::new(socket),
-            protocol: self.dialect.connect(&link),
+        while let Some((socket, link)) = self.door.accept(listener)? {
+            let connection = self.connect(Socket::new(socket), link);
+            if connection.is_some() {
+                return Ok(connection);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives a connection its codec. None if the dialect panics; then the peer is told by a reset.
+    fn connect(&self, socket: Socket, link: Link) -> Option<Connection> {
+        let Some(protocol) = survive("dialect", || self.dialect.connect(&link)) else {
+            socket.reset_on_close();
+            return None;
+        };
+        Some(Connection {
+            socket,
+            protocol,
             input: BytesMut::new(),
             output: Vec::new(),
             sent: 0,
@@ -517,7 +538,7 @@ impl Entry {
             polled: None,
             head_deadline: None,
             remote: link.remote,
-        }))
+        })
     }
 }
 

@@ -10,6 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
+use super::sigpipe;
+
 /// A connected, non-blocking stream socket.
 #[derive(Debug)]
 pub(super) struct Socket(OwnedFd);
@@ -77,7 +79,7 @@ impl Socket {
     pub(super) fn send_file(&self, file: &File, offset: &mut u64, len: usize) -> io::Result<Option<usize>> {
         let mut ended = false;
         let sent = retry(|| {
-            let sent = rustix::fs::sendfile(&self.0, file, Some(offset), len)?;
+            let sent = sigpipe::without(|| rustix::fs::sendfile(&self.0, file, Some(offset), len))?;
             ended = sent == 0;
             Ok(sent)
         })?;

@@ -56,6 +56,12 @@ pub trait Protocol: Send {
     /// Queues a block of the body. An empty block is nothing at all.
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>);
 
+    /// Whether the reply that was started has no body (`HEAD`, 204, 304), so that what `data` is given goes nowhere and need not be fetched.
+    /// A codec that does not say so is merely given it in vain.
+    fn bodiless(&self) -> bool {
+        false
+    }
+
     /// How the next `len` bytes of body go out if they are sent as they are, past `data`: queues what must precede them and returns true;
     /// or false if they must go through `data`. After the bytes comes [`raw_end`](Protocol::raw_end).
     ///

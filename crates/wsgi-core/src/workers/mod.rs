@@ -129,6 +129,17 @@ impl Workers {
     /// # Errors
     /// The queue is full, or the workers are shutting down.
     pub fn call(&self, request: Request) -> Result<Call, Refused> {
+        let call = self.enqueue(request)?;
+        self.wake();
+        Ok(call)
+    }
+
+    /// The first half of [`call`](Self::call): the request waits for a thread that is busy now, and none is woken for it. Whoever has several
+    /// requests to hand over enqueues them all before it wakes the threads: each time one is woken, it may take the processor from the caller.
+    ///
+    /// # Errors
+    /// As for `call`.
+    pub fn enqueue(&self, request: Request) -> Result<Call, Refused> {
         let Request { head, extensions, body, whole, peer_log } = request;
         let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty));
         let call = Call::new(Arc::clone(&crossing));
@@ -145,14 +156,21 @@ impl Workers {
             }
         }
         queue.jobs.push_back(Job { head, extensions, peer_log, crossing });
-        let wake = queue.idle > 0;
         drop(queue);
         // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
         drop(withdrawn);
-        if wake {
+        Ok(call)
+    }
+
+    /// The second half: sees to it that a thread comes for what is enqueued, if one is free. To be called once for each request; costs little
+    /// where all threads are busy, or enough are on their way.
+    pub fn wake(&self) {
+        let mut queue = self.shared.lock();
+        if queue.woken < queue.idle.min(queue.jobs.len()) {
+            queue.woken += 1;
+            drop(queue);
             self.shared.work.notify_one();
         }
-        Ok(call)
     }
 
     /// How many threads there are.
@@ -273,6 +291,8 @@ struct Queue {
     jobs: VecDeque<Job>,
     /// Threads that wait for a job.
     idle: usize,
+    /// How many of those were told that there is one, and have not come yet.
+    woken: usize,
     alive: usize,
     closed: bool,
     handles: Vec<JoinHandle<()>>,
@@ -316,6 +336,8 @@ impl Shared {
             queue.idle += 1;
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.idle -= 1;
+            // If it has come unasked, it is as good as the one that was.
+            queue.woken = queue.woken.saturating_sub(1);
         }
     }
 }

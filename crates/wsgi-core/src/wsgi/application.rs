@@ -288,7 +288,7 @@ impl NotAttached<'_> {
 }
 
 /// Takes a thread that Python did not start from the list that `threading` keeps: another may get its identifier.
-fn forget_thread(py: Python<'_>) {
+pub(super) fn forget_thread(py: Python<'_>) {
     let forget = || -> PyResult<()> {
         let modules = py.import("sys")?.getattr("modules")?;
         if modules.contains("threading")? {

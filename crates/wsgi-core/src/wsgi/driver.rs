@@ -27,7 +27,11 @@ use crate::wire::{Known, RequestHead};
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
 pub(super) fn serve(py: Python<'_>, application: &Bound<'_, PyAny>, kit: &Kit, environ: Bound<'_, PyDict>) {
     let call = Call { session: kit.objects.session.get(), errors: kit.objects.errors.get() };
-    match application.call1((environ, &kit.objects.start_response)) {
+    #[cfg(feature = "testing")]
+    let called = super::watch::call(application, environ, &kit.objects.start_response);
+    #[cfg(not(feature = "testing"))]
+    let called = application.call1((environ, &kit.objects.start_response));
+    match called {
         Ok(answer) => {
             if let Err(failure) = call.send(&answer) {
                 call.fail(py, failure);
@@ -53,6 +57,8 @@ enum Failure {
     Broke(String),
     /// The client cannot be reached.
     Gone,
+    /// A file ended before the part of it that was to be sent; which, and where.
+    FileEnded(String),
     /// Less came than `Content-Length` says.
     Short { declared: u64, sent: u64 },
 }
@@ -96,7 +102,11 @@ impl Call<'_> {
                 return self.session.detached(answer.py(), |lent| {
                     let mut desk = lent.lock();
                     let (exchange, reply) = ready(&mut desk)?;
-                    reply.send_file(exchange, &regular.file, regular.range.clone())?;
+                    reply.send_file(exchange, &regular.file, regular.range.clone()).map_err(|error| match error.kind() {
+                        // Of a file only, which somebody has truncated: a lost client is another kind.
+                        io::ErrorKind::UnexpectedEof => Failure::FileEnded(format!("{}: {error}", regular.name())),
+                        _ => error.into(),
+                    })?;
                     self.end(exchange, reply)
                 });
             }
@@ -270,6 +280,7 @@ impl Call<'_> {
         let mut status = StatusCode::INTERNAL_SERVER_ERROR;
         match failure {
             Failure::Gone => what.log_gone(&request),
+            Failure::FileEnded(text) => tracing::warn!(target: "wsgi", request, "file that the application returned was cut short: {text}"),
             // What a read or a write has raised and the application did not handle is not the application's fault.
             Failure::Raised(error) if what.gone.as_deref().is_some_and(|why| is_ours(py, &error, why)) => what.log_gone(&request),
             Failure::Raised(error) if what.body.as_ref().is_some_and(|broken| is_ours(py, &error, &broken.text)) => {

@@ -6,6 +6,7 @@
 //! ended. Everything else goes to the sink: what is written later, and all of it where nobody asked. So whoever keeps the stream may go on
 //! writing, and nothing of it turns up in the log of another request.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,12 +46,20 @@ impl Errors {
 
     /// Writes text of our own, whole lines, after whatever is unfinished.
     pub(super) fn report(&self, py: Python<'_>, text: &str) {
+        #[cfg(feature = "testing")]
+        if super::watch::report(text) {
+            return;
+        }
         self.end_line(py);
         self.hand_over(py, text);
     }
 
     /// Writes text of our own about a request whose exchange is not lent to the session yet.
     pub(super) fn report_before(&self, py: Python<'_>, exchange: &mut dyn Exchange, text: &str) {
+        #[cfg(feature = "testing")]
+        if super::watch::report(text) {
+            return;
+        }
         if !exchange.log(text.as_bytes()) {
             py.detach(|| (self.sink)(text));
         }
@@ -138,14 +147,7 @@ impl Errors {
         let Ok(text) = text.cast::<PyString>() else {
             return Err(PyTypeError::new_err(format!("wsgi.errors.write() argument must be str, got {}", kind(text))));
         };
-        // Clause 32: lone surrogates are the only characters that cannot be written; they are shown and never raise.
-        match text.to_str() {
-            Ok(text) => self.add(py, text),
-            Err(_) => {
-                let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?.extract::<Vec<u8>>()?;
-                self.add(py, &String::from_utf8_lossy(&bytes));
-            }
-        }
+        self.add(py, &readable(text)?);
         text.len()
     }
 
@@ -163,6 +165,17 @@ impl Errors {
             self.hand_over(py, &line);
         }
         self.session.get().send_log(py);
+    }
+}
+
+/// What can be written of any text. Clause 32: lone surrogates are the only characters that cannot; they are shown and never raise.
+pub(super) fn readable<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    match text.to_str() {
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(_) => {
+            let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?.extract::<Vec<u8>>()?;
+            Ok(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -47,6 +47,8 @@ impl FileWrapper {
 
     /// Clause 96: closes the file, if it can be closed.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        #[cfg(feature = "testing")]
+        super::watch::file_closed();
         match self.file.bind(py).getattr_opt(intern!(py, "close"))? {
             Some(close) => close.call0().map(drop),
             None => Ok(()),
@@ -62,6 +64,14 @@ impl FileWrapper {
 pub(super) struct Regular {
     pub(super) file: File,
     pub(super) range: Range<u64>,
+}
+
+impl Regular {
+    /// The file's path, where the system tells it.
+    pub(super) fn name(&self) -> String {
+        let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        std::fs::read_link(link).map_or_else(|_| "a file".to_owned(), |path| format!("{path:?}"))
+    }
 }
 
 impl FileWrapper {

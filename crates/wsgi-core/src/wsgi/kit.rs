@@ -122,7 +122,8 @@ impl Kit {
 
     /// Drops what this thread has kept.
     pub(super) fn forget(_: Python<'_>) {
-        drop(KITS.take());
+        // At the end of the thread its other locals may be gone already.
+        let _ = KITS.try_with(|kits| drop(kits.take()));
     }
 }
 

@@ -52,6 +52,8 @@ mod file_wrapper;
 mod import;
 mod input;
 mod interpreter;
+#[cfg(feature = "testing")]
+pub(crate) mod kept;
 mod kit;
 mod lent;
 mod reply;
@@ -59,6 +61,8 @@ mod session;
 mod spool;
 mod start_response;
 mod text;
+#[cfg(feature = "testing")]
+pub(crate) mod watch;
 
 pub use application::{Application, ReservedName};
 pub use errors::ErrorSink;

@@ -14,6 +14,7 @@ use wsgi_core::wire::{Address, Dialect, Link, Protocol, ResponseHead};
 use wsgi_core::{Exchange, Handler};
 
 use super::lines::lines;
+use super::warnings::Warnings;
 use super::{PATIENCE, Peer, Started, answer, echo, path, stream, wait_for, wait_until};
 
 #[test]
@@ -716,4 +717,47 @@ fn a_codec_that_panics_harms_only_its_connection() {
     let mut peer = server.connect();
     peer.send(b"/a 0\n");
     assert_eq!(peer.reply(), "200 /a ");
+}
+
+#[test]
+fn that_connections_have_to_wait_is_said_once() {
+    let log = Warnings::keep();
+    let server = Started::new(|server| server.max_connections(1), echo);
+    let about = format!("not accepting on {} for now", server.address);
+    let mut peers: Vec<Peer> = (0..5).map(|_| server.connect()).collect();
+    for mut peer in peers.drain(..) {
+        // Each is let in when the one before it has gone.
+        peer.send(b"/a 0\n");
+        assert_eq!(peer.reply(), "200 /a ");
+    }
+    assert_eq!(log.count(&about), 1);
+    // Nobody waits any more, so that it is news when somebody does.
+    wait_until(|| {
+        let (mut one, mut two) = (server.connect(), server.connect());
+        for peer in [&mut one, &mut two] {
+            peer.send(b"/close 0\n");
+        }
+        assert_eq!((one.reply(), two.reply()), ("200 /close ".to_owned(), "200 /close ".to_owned()));
+        log.count(&about) > 1
+    });
+}
+
+#[test]
+fn a_dialect_that_panics_harms_only_its_connection() {
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+    let made = AtomicUsize::new(0);
+    let dialect = move |link: &Link| {
+        assert!(made.fetch_add(1, Ordering::SeqCst) >= 2, "as the test wants");
+        lines(link)
+    };
+    let server = Started::new(|server| server.listen(listener, dialect).max_connections(1), echo);
+    for _ in 0..2 {
+        let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+        assert_eq!(peer.stream.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+    peer.send(b"/a 0\n");
+    assert_eq!(peer.reply(), "200 /a ");
+    assert_eq!(server.stop(), 0);
 }

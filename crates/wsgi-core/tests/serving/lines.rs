@@ -25,6 +25,8 @@ struct Lines {
     pieces: bool,
     /// Replies begin with a line that holds the date.
     dated: bool,
+    /// Replies begin with their fields, and an empty line.
+    fields: bool,
     /// Replies end with a mark.
     marked: bool,
     /// Nothing goes out before `seal`, and an idle peer is owed a word.
@@ -64,6 +66,7 @@ impl Protocol for Lines {
         self.no_raw = path == "/copied" || path == "/held";
         self.pieces = path == "/pieces";
         self.dated = path == "/dated";
+        self.fields = path == "/fields";
         self.marked = path == "/marked";
         self.holds = path == "/held";
         self.withdrawn = false;
@@ -82,6 +85,9 @@ impl Protocol for Lines {
     fn start(&mut self, head: &ResponseHead, date: &HttpDate, out: &mut Vec<u8>) {
         if self.dated {
             out.extend_from_slice(format!("{}\n", date.unix_seconds()).as_bytes());
+        }
+        if self.fields {
+            out.extend_from_slice(&[head.lines(), b"\r\n"].concat());
         }
         self.open_ended = head.content_length().is_none();
         let length = head.content_length().map_or("-".to_owned(), |length| length.to_string());

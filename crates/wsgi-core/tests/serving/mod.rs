@@ -5,6 +5,7 @@
 
 pub(crate) mod cases;
 pub(crate) mod lines;
+mod warnings;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

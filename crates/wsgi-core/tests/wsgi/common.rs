@@ -10,10 +10,11 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
+use wsgi_core::testing::on_a_lasting_thread;
 use wsgi_core::wire::{BodyLength, Known, RequestHead, ResponseHead, Underscores};
 use wsgi_core::wsgi::Application;
 use wsgi_core::{Exchange, Handler};
@@ -106,6 +107,7 @@ impl App {
             fail_at: None,
             disconnected: false,
             takes_log: false,
+            file_ends: None,
             extensions: http::Extensions::new(),
             threads: (true, false),
             started: false,
@@ -123,19 +125,13 @@ impl App {
 /// Starts Python on a thread that does not end: `threading` takes the thread that imports it first for the main one, and the identifier of a
 /// thread that ended goes to another.
 pub(crate) fn start_python() {
-    static STARTED: OnceLock<()> = OnceLock::new();
-    STARTED.get_or_init(|| {
-        let (started, wait) = mpsc::channel();
-        std::thread::spawn(move || {
+    static STARTED: LazyLock<()> = LazyLock::new(|| {
+        on_a_lasting_thread(|| {
             Python::initialize();
             Python::attach(|py| py.import("threading").map(drop)).unwrap();
-            started.send(()).unwrap();
-            loop {
-                std::thread::park();
-            }
         });
-        wait.recv().unwrap();
     });
+    LazyLock::force(&STARTED);
 }
 
 fn text_of(py: Python<'_>, error: &PyErr) -> String {
@@ -284,6 +280,8 @@ pub(crate) struct Recorder {
     pub(crate) disconnected: bool,
     /// Whether it takes text for the log of whoever sent the request.
     pub(crate) takes_log: bool,
+    /// Where a file ends that is sent, though it was longer a moment ago.
+    pub(crate) file_ends: Option<u64>,
     pub(crate) extensions: http::Extensions,
     /// `multithread` and `multiprocess`.
     pub(crate) threads: (bool, bool),
@@ -403,6 +401,9 @@ impl Exchange for Recorder {
 
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         assert!(self.started && !self.ended, "send_file outside of a reply");
+        if let Some(end) = self.file_ends {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {end}, expected {} bytes", range.end)));
+        }
         let mut block = vec![0; (range.end - range.start) as usize];
         file.read_exact_at(&mut block, range.start)?;
         self.note(format!("send_file {}..{}", range.start, range.end));

@@ -49,6 +49,20 @@ def application(environ, start_response):
     ))
 }
 
+// clauses: 67
+#[test]
+fn a_file_that_is_truncated_while_it_is_sent_is_a_warning_that_names_it() {
+    let app = app("file = open(path, 'rb'); note(path)", "[]", "wrapper(file)");
+    let answer = app.get("/").with(|recorder| recorder.file_ends = Some(4)).run();
+    assert!(answer.has("abort") && !answer.has("finish"), "{:?}", answer.events);
+    let lines: Vec<_> = answer.logged.iter().filter(|line| line.contains("cut short")).collect();
+    let [line] = lines[..] else { panic!("{:?}", answer.logged) };
+    let path = &answer.events[0];
+    for part in ["WARN", path, "file ended at byte 4, expected 10 bytes"] {
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+}
+
 // clauses: 94, 99
 #[test]
 fn a_regular_file_is_sent_past_python_with_its_length() {

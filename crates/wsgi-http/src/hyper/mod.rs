@@ -29,6 +29,7 @@
 //! | time for a head, time between requests | two deadlines | the longer of them for both, in HTTP/1 |
 //! | a client that asks to close | `Connection: close` in the reply | the same in HTTP/1; HTTP/2 has none |
 //! | the reason of a status | sent | sent in HTTP/1; HTTP/2 has none |
+//! | a client that ends its sending side and waits for the reply | answered | taken for gone, and its request withdrawn |
 //! | files | `sendfile` | read and written |
 //! | names of fields | as the application spells them | `Content-Type`, in HTTP/2 `content-type` |
 
@@ -131,8 +132,8 @@ impl Shared {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(context.timeouts.head.max(context.timeouts.idle))
-            // A client that has sent its request and says no more may still wait for the reply.
-            .half_close(true)
+            // A client that ends its sending side cannot be told from one that is gone, and the work for those is to end.
+            .half_close(false)
             .max_headers(config.limits.fields)
             .max_buf_size(config.limits.head_bytes.max(LEAST_BUFFER));
         builder

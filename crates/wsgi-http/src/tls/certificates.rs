@@ -123,8 +123,9 @@ impl Certificates {
     /// # Errors
     /// What is wrong with which file; then what was loaded before stays.
     pub fn reload(&self) -> Result<(), CertificatesError> {
-        let stamp = Stamp::of(&self.files.chain, &self.files.key);
-        self.files.seen.lock().unwrap_or_else(PoisonError::into_inner).stamp = stamp;
+        // Held to the end, so that of two reloads the one that read last counts. Handshakes do not wait for it.
+        let mut seen = self.files.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.stamp = Stamp::of(&self.files.chain, &self.files.key);
         self.files.reload()
     }
 

@@ -235,6 +235,10 @@ impl Protocol for Session {
         self.http.start(head, date, &mut self.queued);
     }
 
+    fn bodiless(&self) -> bool {
+        self.http.bodiless()
+    }
+
     fn data(&mut self, block: &[u8], out: &mut Vec<u8>) {
         if block.len() >= RECORD_BYTES && self.http.raw(block.len() as u64, &mut self.queued) {
             self.pass(block, out);

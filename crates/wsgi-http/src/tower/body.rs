@@ -59,6 +59,13 @@ impl WsgiBody {
     }
 }
 
+/// Nothing, as layers send it that answer instead of the application.
+impl Default for WsgiBody {
+    fn default() -> WsgiBody {
+        WsgiBody::whole(Bytes::new())
+    }
+}
+
 impl Body for WsgiBody {
     type Data = Bytes;
     type Error = BodyError;

@@ -27,8 +27,8 @@ enum State {
     Refused(Option<Response<WsgiBody>>),
     /// The body, or its beginning, is read before a thread is taken.
     Reading(Box<Reading>),
-    /// The application is at work.
-    Called { call: Option<Call>, upload: Option<Upload> },
+    /// The application is at work, or will be.
+    Called { call: Option<Call>, upload: Option<Upload>, wake: Option<Wake> },
 }
 
 /// A request whose body is being read.
@@ -39,6 +39,25 @@ struct Reading {
     version: Version,
     upload: Upload,
     ahead: Ahead,
+}
+
+/// What wakes a thread for a request that is enqueued: not at once, but when the tasks that are ready now have run. They may bring requests too,
+/// and a thread that is woken for the first of them may take the processor from the rest: two changes of threads for each, instead of for all.
+struct Wake {
+    workers: Workers,
+    yielded: bool,
+}
+
+impl Wake {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            self.workers.wake();
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl WsgiFuture {
@@ -86,8 +105,8 @@ fn short(body: BodyLength, read_ahead: usize) -> bool {
 }
 
 fn call(workers: &Workers, config: &Config, request: workers::Request, upload: Option<Upload>) -> State {
-    match workers.call(request) {
-        Ok(call) => State::Called { call: Some(call), upload },
+    match workers.enqueue(request) {
+        Ok(call) => State::Called { call: Some(call), upload, wake: Some(Wake { workers: workers.clone(), yielded: false }) },
         Err(error) => State::Refused(Some(response::overloaded(error, config.retry_after))),
     }
 }
@@ -123,11 +142,14 @@ impl Future for WsgiFuture {
                 this.state = reading.done(outcome);
             }
         }
-        let (call, upload) = match &mut this.state {
-            State::Called { call, upload } => (call, upload),
+        let (call, upload, wake) = match &mut this.state {
+            State::Called { call, upload, wake } => (call, upload, wake),
             State::Refused(response) => return Poll::Ready(Ok(response.take().expect(POLLED_AGAIN))),
             State::Reading(_) => unreachable!("it has just been read"),
         };
+        if wake.as_mut().is_some_and(|wake| wake.poll(context).is_ready()) {
+            *wake = None;
+        }
         let there = call.as_mut().expect(POLLED_AGAIN);
         if upload.as_mut().is_some_and(|upload| !upload.pump(context, there)) {
             *upload = None;

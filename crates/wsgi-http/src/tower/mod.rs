@@ -23,22 +23,21 @@
 //! use axum::Router;
 //! use axum::extract::ConnectInfo;
 //! use axum::routing::get;
-//! use wsgi_core::Interpreter;
+//! use wsgi_core::Handler;
 //! use wsgi_core::workers::Workers;
 //! use wsgi_http::tower::WsgiService;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let python = Interpreter::builder().chdir("/srv/mysite").home("/srv/mysite/venv").start()?;
-//! let workers = Workers::builder(python.load("mysite.wsgi:application")?).threads(8).start()?;
-//! let django = WsgiService::new(workers.clone()).peer_from(|info: &ConnectInfo<SocketAddr>| info.0);
+//! /// The application is what `python.load("mysite.wsgi:application")?` gives, of a `wsgi_core::Interpreter`.
+//! async fn serve(application: impl Handler + 'static) -> std::io::Result<()> {
+//!     let workers = Workers::builder(application).threads(8).start()?;
+//!     let django = WsgiService::new(workers.clone()).peer_from(|info: &ConnectInfo<SocketAddr>| info.0);
 //!
-//! let app = Router::new().route("/api/fast", get(|| async { "from Rust" })).fallback_service(django);
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-//! axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
-//! workers.shutdown();
-//! # Ok(())
-//! # }
+//!     let app = Router::new().route("/api/fast", get(|| async { "from Rust" })).fallback_service(django);
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//!     workers.shutdown();
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Under a prefix: `Router::new().nest_service("/legacy", django.script_name("/legacy"))`. A router takes off the prefix before the service
@@ -68,8 +67,10 @@
 //! # Where it differs from the server's own HTTP
 //!
 //! What the server in front (hyper, say) decides is not ours: which requests it refuses, whether fields of replies keep their case (hyper's
-//! are lower case), `Connection`, `Date`, chunks. It has no way to send 103 Early Hints, so those are left out, and no word for the reason of a
-//! status, which is in the response's extensions as a [`Reason`].
+//! are lower case), `Date`, chunks. It has no way to send 103 Early Hints, so those are left out. The reason of a status is in the response's
+//! extensions as a [`Reason`]; hyper sends it if a layer makes a `hyper::ext::ReasonPhrase` of it.
+//!
+//! A reply without a body, as to `HEAD`, is sent with its head; an application that goes on nevertheless ends with its next block.
 
 mod body;
 mod future;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wsgi_core::processes::{Named, systemd};
-use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Server};
+use wsgi_core::server::{AllowFrom, BindOptions, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
 use wsgi_http::Http1;
@@ -108,17 +108,9 @@ fn wanted(settings: &Settings) -> Vec<(Speaks, ListenAddress)> {
 
 fn bind_one(settings: &Settings, speaks: &Speaks, address: &ListenAddress) -> Result<Bound, Failure> {
     let cannot = |reason: String| Failure::SetUp(format!("cannot listen on {address}: {reason}"));
-    let listener =
-        Listener::bind_with_backlog(address, settings.backlog).map_err(|error| cannot(explain(address, speaks.option(), &error)))?;
-    // Before the permissions: until then nobody else may connect to what is not theirs yet.
-    if let (Some(owner), Address::Unix(Some(path)), ListenAddress::Unix(_)) =
-        (settings.processes.socket_owner()?, listener.local_address(), address)
-    {
-        owner.own(path).map_err(|error| cannot(error.to_string()))?;
-    }
-    if let Some(mode) = settings.socket_mode {
-        listener.unix_mode(mode).map_err(|error| cannot(format!("cannot change the socket's permissions: {error}")))?;
-    }
+    let (unix_user, unix_group) = settings.processes.socket_owner()?.map_or((None, None), |owner| (owner.user(), owner.group()));
+    let options = BindOptions { backlog: settings.backlog, unix_mode: settings.socket_mode, unix_user, unix_group };
+    let listener = Listener::bind_with(address, &options).map_err(|error| cannot(explain(address, speaks.option(), &error)))?;
     Bound::new(settings, speaks.clone(), Named { name: name(speaks, address), listener })
 }
 
@@ -248,6 +240,7 @@ mod tests {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
             Failure::Import(error) => panic!("{error}"),
+            Failure::Said(code) => panic!("{code}"),
         })
     }
 

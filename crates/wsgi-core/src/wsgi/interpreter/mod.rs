@@ -193,6 +193,8 @@ impl InterpreterBuilder {
     ///
     /// If Python runs in this process already, it is left as it is, `argv` included, and only the directory and the paths are applied.
     ///
+    /// Modules written in Rust are importable if [`pyo3::append_to_inittab!`] names them before this is called.
+    ///
     /// Call it before other threads run: Python may set `LC_CTYPE` in the environment, which no other thread may be reading.
     ///
     /// # Errors
