@@ -419,15 +419,24 @@ fn workers_end_in_order_when_their_master_is_killed() {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_ends_in_order_and_is_replaced() {
+fn a_worker_that_is_told_to_end_is_replaced_first() {
     let mut site = Site::start(&["--processes", "2"]);
-    site.address();
+    let address = site.address();
     let first = *site.workers().first().unwrap();
     send(first, Signal::INT);
     send(first, Signal::TERM);
-    site.process.line_with(&format!("(process {first}) ends by itself: another takes its place"));
+    site.process.line_with(&format!("(process {first}) is to be replaced: it was sent TERM"));
     eventually("another has taken its place", || !lives(first) && site.workers().len() == 2);
     assert_eq!(site.ended().len(), 1);
+    // Told twice, while nobody can take its place, it ends nevertheless.
+    site.write("version", "broken");
+    let second = *site.workers().first().unwrap();
+    send(second, Signal::TERM);
+    site.process.line_with(&format!("(process {second}) is to be replaced: it was sent TERM"));
+    send(second, Signal::TERM);
+    site.process.line_with(&format!("(process {second}) ends by itself: another takes its place"));
+    eventually("it is gone", || !lives(second));
+    assert_eq!(get(address, "/version"), "1");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Signals to a process that serves. Alone: TERM, INT and HUP end the server gracefully, a second one cuts short what still runs, a third ends the
-//! process at once; QUIT is as the first two. Under a master, the master's orders do that, and TERM ends this process alone.
+//! process at once; QUIT is as the first two. Under a master, the master's orders do that, and TERM has this process alone replaced.
 
 use std::io;
 use std::sync::Arc;
@@ -93,12 +93,15 @@ impl Signals {
         });
         std::thread::spawn(move || {
             let mut signals = self.0;
-            for signal in signals.forever() {
-                // The others are for the master: a terminal sends INT to all processes alike.
-                if signal == SIGTERM {
-                    itself.leaving();
-                    server.hand_over();
-                }
+            // The others are for the master: a terminal sends INT to all processes alike.
+            let mut told = signals.forever().filter(|signal| *signal == SIGTERM);
+            // A service manager may send TERM to all processes too: whether this one alone is meant, the master knows.
+            if told.next().is_some() {
+                itself.renew("it was sent TERM");
+            }
+            if told.next().is_some() {
+                itself.leaving();
+                server.hand_over();
             }
         });
         urgency
