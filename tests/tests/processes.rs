@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -275,6 +276,8 @@ fn the_end_under_load_answers_every_request_that_was_taken_in() {
     let tally = load.finish();
     // Each client is refused in the end, or finds that the system has let it in where nobody looks any more.
     assert!(!tally.failures.iter().any(|failure| matches!(failure, Failure::Lost(..))), "{:?}", tally.failures);
+    let unheard = tally.failures.iter().filter(|failure| matches!(failure, Failure::Unheard(_))).count();
+    println!("{} answered, {unheard} connections closed before anybody had accepted them", tally.answered);
     let ended = site.ended();
     assert_eq!((ended.len(), ended.iter().sum::<usize>()), (2, tally.answered), "{:?}", tally.failures);
 }
@@ -416,6 +419,26 @@ fn workers_end_in_order_when_their_master_is_killed() {
     eventually("the workers end", || workers.iter().all(|worker| !lives(*worker)));
     assert_eq!(site.ended().len(), 2);
     eventually("nobody listens", || TcpListener::bind(address).is_ok());
+}
+
+/// Whoever reads the log may go with the master, and what a worker then says must not end the thread that says it.
+#[test]
+fn workers_end_in_order_when_nobody_reads_what_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Process::serve_command(common(folder.path()).iter().map(String::as_str).chain(["--processes", "2"]));
+    command.env("PROCESSES_FOLDER", folder.path()).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut master = command.spawn().unwrap();
+    let mut lines = BufReader::new(master.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("listening on")));
+    let workers = children(master.id());
+    assert_eq!(workers.len(), 2);
+    drop(lines);
+    master.kill().unwrap();
+    master.wait().unwrap();
+    eventually("the workers end", || workers.iter().all(|worker| !lives(*worker)));
+    for worker in workers {
+        assert!(folder.path().join(format!("ended-{worker}")).exists(), "{worker} has not run atexit");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! This program, started anew: as a worker, or as the master after this one.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::Pid;
@@ -54,10 +56,19 @@ impl Program {
 
     /// Starts a worker. It is the very program that runs here, whatever lies at its path by now: an update comes with the next master.
     pub(super) fn worker(&self, number: u32, max_requests: Option<u64>, sockets: &[Named]) -> io::Result<Hand> {
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(self.running());
         command.arg0(self.worker_name.as_ref().map_or_else(|| self.name.clone(), |name| name(number)));
         command.env(ROLE, "worker").env_remove("NOTIFY_SOCKET");
         self.start(command, number, max_requests, sockets)
+    }
+
+    /// The program that runs here: by its path if it still lies there, since that is what names the process.
+    fn running(&self) -> &Path {
+        let itself = Path::new("/proc/self/exe");
+        match (fs::metadata(&self.path), fs::metadata(itself)) {
+            (Ok(there), Ok(here)) if (there.dev(), there.ino()) == (here.dev(), here.ino()) => &self.path,
+            _ => itself,
+        }
     }
 
     /// Starts the next master, from what lies at this program's path.

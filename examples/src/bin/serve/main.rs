@@ -171,10 +171,11 @@ fn announce(interpreter: &Interpreter, served: &[String], settings: &Settings, a
 }
 
 fn start_logging(settings: &Settings) {
+    // Without a word about what cannot be written: it would go the same way, and panic if nobody reads standard error any more.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
     // Nothing to do if it fails, which it does only where logging was set up before.
-    let _ = tracing::subscriber::set_global_default(
-        tracing_subscriber::fmt().with_max_level(settings.log_level).with_target(false).with_writer(io::stderr).finish(),
-    );
+    let _ =
+        tracing::subscriber::set_global_default(log.with_max_level(settings.log_level).with_target(false).with_writer(io::stderr).finish());
 }
 
 fn python_version() -> &'static str {

@@ -85,8 +85,8 @@ impl Signals {
                     // Everything goes to standard error, which nobody moves.
                     Order::ReopenLogs => {}
                     Order::Orphaned => {
-                        tracing::warn!("the master is gone: ending when the running requests are done");
-                        return handle.shutdown();
+                        handle.shutdown();
+                        return tracing::warn!("the master is gone: ending when the running requests are done");
                     }
                 }
             }
