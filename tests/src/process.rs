@@ -110,6 +110,20 @@ impl Process {
         }
     }
 
+    /// Waits until so many lines contain this, whoever writes them: processes that it has started write to the same streams, also after its end.
+    pub fn lines_with(&mut self, part: &str, count: usize) -> Vec<String> {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let said = self.stderr.text();
+            let lines: Vec<String> = said.lines().filter(|line| line.contains(part)).map(str::to_owned).collect();
+            if lines.len() >= count {
+                return lines;
+            }
+            assert!(Instant::now() < end, "{} lines with {part:?}, expected {count}; standard error: {said}", lines.len());
+            self.stderr.wait_for_more();
+        }
+    }
+
     /// Where it listens for HTTP, once it has said so. Of several TCP addresses the first.
     pub fn address(&mut self) -> SocketAddr {
         self.address_by(LISTENING)

@@ -87,7 +87,7 @@ fn an_ini_file_with_chdir_home_module_and_http_is_served() {
     let file = with_file(
         folder.path(),
         "site.ini",
-        "# site\n[uwsgi]\nbase = %d\nchdir = %(base)\nhome = %(base)/env\nmodule = config.wsgi:application\nhttp = 127.0.0.1:0\nmaster = true\n\
+        "# site\n[uwsgi]\nbase = %d\nchdir = %(base)\nhome = %(base)/env\nmodule = config.wsgi:application\nhttp = 127.0.0.1:0\nmaster = true\nvacuum = true\n\
          env = GREETING=$(WORD) %n\npyargv = --a b\nmount = /other=test.py:other\nmanage-script-name = true\nneed-app\n",
     );
     for arguments in [&["--ini", &file][..], &[&file], &["--config", &file], &["--ini", &format!("{file}:uwsgi")]] {
@@ -99,11 +99,65 @@ fn an_ini_file_with_chdir_home_module_and_http_is_served() {
         assert_eq!(seen, format!("config.wsgi|{}|{}|hello site||/x|--a b", here.display(), prefix.display()), "{home}");
         assert_eq!(text(&mut process, "/other/x"), "other");
         let said = process.stderr();
-        for name in ["master", "manage-script-name"] {
+        for name in ["vacuum", "manage-script-name"] {
             let lines = said.lines().filter(|line| line.contains(&format!(": {name} is ignored: "))).count();
             assert_eq!(lines, 1, "{said}");
         }
     }
+}
+
+/// Workers read the configuration themselves: from the same files, variables and arguments, however their master was told.
+#[test]
+fn several_processes_have_the_same_settings_by_file_variable_and_argument() {
+    let folder = project();
+    let here = folder.path().canonicalize().unwrap();
+    fs::create_dir(folder.path().join("static")).unwrap();
+    fs::write(folder.path().join("static/a.txt"), "a file").unwrap();
+    let user = rustix::process::getuid().as_raw();
+    let file = format!(
+        "[uwsgi]\nchdir = %d\nmodule = config.wsgi\nhttp = 127.0.0.1:0\nprocesses = 4\nmaster = true\nmax-requests = 1000\nuid = {user}\n\
+         gid = {}\npidfile = site.pid\ntouch-reload = touched\nvacuum = true\ndie-on-term = true\nstatic-map = /static=static\nenv = GREETING=%n\n\
+         emperer = slip\n",
+        rustix::process::getgid().as_raw()
+    );
+    with_file(folder.path(), "site.ini", &file);
+    // The name of the file counts from where the server was started, and not from chdir.
+    let mut command = Process::serve_command(["--pyargv", "typed", "--mount", "/other=test.py:other"]);
+    command.current_dir(folder.path().parent().unwrap());
+    command.env("UWSGI_INI", folder.path().file_name().unwrap().to_str().unwrap().to_owned() + "/site.ini").env("WSGI_SERVE_THREADS", "2");
+    let mut process = Process::start(command);
+    let check = |process: &mut Process, word: &str| {
+        // More connections than processes, so that as a rule each has its turn.
+        for _ in 0..12 {
+            let seen = text(process, "/x");
+            let (path, rest) = seen.split_once(&format!("|{}|", here.display())).unwrap_or_else(|| panic!("{seen}"));
+            assert_eq!((path, rest.ends_with(&format!("|{word}||/x|typed"))), ("config.wsgi", true), "{seen}");
+            assert_eq!(text(process, "/other"), "other");
+            assert_eq!(text(process, "/static/a.txt"), "a file");
+        }
+    };
+    check(&mut process, "site");
+    process.line_with("4 processes, each with 2 threads");
+    assert_eq!(fs::read_to_string(folder.path().join("site.pid")).unwrap().trim(), process.id().to_string());
+    // What is to be said of the options is said once, and not by each process.
+    assert_eq!(process.stderr().matches("emperer is no option").count(), 1, "{}", process.stderr());
+    assert_eq!(process.stderr().matches("vacuum is ignored").count(), 1, "{}", process.stderr());
+
+    // A file that has changed counts from the next reload on.
+    with_file(folder.path(), "site.ini", &file.replace("GREETING=%n", "GREETING=again"));
+    with_file(folder.path(), "touched", "");
+    process.line_with("reloaded: 4 workers ready");
+    check(&mut process, "again");
+    // One that cannot be served any more leaves those that serve.
+    with_file(folder.path(), "site.ini", &file.replace("max-requests = 1000", "max-requests = many"));
+    rustix::process::kill_process(rustix::process::Pid::from_raw(process.id().try_into().unwrap()).unwrap(), rustix::process::Signal::HUP)
+        .unwrap();
+    process.line_with("site.ini:7: max-requests \"many\": expected a number");
+    process.line_with("the workers stay as they were");
+    check(&mut process, "again");
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+    assert!(!folder.path().join("site.pid").exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
+//! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
@@ -39,6 +40,7 @@ python.stop(std::time::Duration::from_secs(5));
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
+//! | `processes` | no | `processes`, a master that keeps worker processes behind the same sockets |
 //! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
 //! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
 //! | `json` | no | JSON for `testing::Client`, by serde; it brings `testing` with it |
@@ -81,6 +83,8 @@ pub mod gateway;
 mod listening;
 mod mount;
 mod panics;
+#[cfg(feature = "processes")]
+pub mod processes;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;

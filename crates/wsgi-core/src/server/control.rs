@@ -35,6 +35,10 @@ fn expire(shared: &Shared) {
         }
         let seen = slot.try_expire(now, |place| {
             if let Some(connection) = place.as_deref_mut() {
+                // A request came while every worker was busy: to close now would destroy it.
+                if matches!(connection.state, State::Reading) && connection.head_deadline.is_none() && connection.socket.has_input() {
+                    return clock::deadline(IDLE_GRACE);
+                }
                 end(shared, connection);
                 *place = None;
                 shared.slots.release(index);

@@ -182,6 +182,7 @@ impl Server {
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
+            leave_backlog: AtomicBool::new(false),
             calls: Mutex::default(),
             bell: Bell::default(),
         });
@@ -271,6 +272,12 @@ impl Handle {
         self.shared.advance(STOPPING);
     }
 
+    /// As [`shutdown`](Self::shutdown), where other processes listen on the same sockets: connections that are not accepted yet are left to them.
+    pub fn hand_over(&self) {
+        self.shared.leave_backlog.store(true, Ordering::SeqCst);
+        self.shared.advance(STOPPING);
+    }
+
     /// Cuts off what still runs, without waiting for the deadline.
     pub fn hurry(&self) {
         self.shared.advance(STOPPING);
@@ -290,6 +297,8 @@ struct Shared {
     listeners: Vec<Entry>,
     slots: Slots,
     phase: AtomicU8,
+    /// Connections that are not accepted yet when the end comes are answered by other processes.
+    leave_backlog: AtomicBool,
     /// Connections that a worker is to look at although the poller has nothing new of them.
     calls: Mutex<VecDeque<u32>>,
     bell: Bell,
@@ -470,13 +479,14 @@ impl Shared {
         }
     }
 
-    /// Takes what the system has accepted already, then closes the listeners.
+    /// Takes what the system has accepted already, unless it is others', then closes the listeners.
     fn close_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
             let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = listener.as_ref() {
                 let _ = epoll::delete(&self.poller, socket);
-                while let Some(slot) = self.slots.claim() {
+                while !self.leave_backlog.load(Ordering::SeqCst) {
+                    let Some(slot) = self.slots.claim() else { break };
                     match entry.accept_from(socket) {
                         Ok(Some(connection)) => {
                             self.slots.slot(slot).fill(Box::new(connection));

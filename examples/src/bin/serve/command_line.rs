@@ -190,7 +190,8 @@ mod tests {
         let settings =
             parsed(&["-MTi", "-s:1", "--master", "--memory-report", "full", "--log-date", "--threads=3", "-p1", "-w", "a"]).unwrap();
         assert_eq!((settings.listen.len(), settings.threads, settings.module.as_deref()), (1, 3, Some("a")));
-        assert_eq!(parsed(&["-Mp4"]).unwrap_err().split(':').next(), Some("-p is not built yet"));
+        let settings = parsed(&["-Mp4"]).unwrap();
+        assert_eq!((settings.processes.master, settings.processes.count), (true, 4));
         let settings =
             parsed(&["--for=1 2", "--http=:%(_)", "--endfor", "--set-ph", "n=4", "--threads=%(n)", "-S", "buffer-size=9000"]).unwrap();
         assert_eq!((settings.listen.len(), settings.threads, settings.limits.head_bytes), (2, 4, 9000));

@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn each_setting_has_its_verdict() {
-        let text = "base = /srv\nchdir = %(base)\nmaster = true\nprocesses = 4\nemperor = x\nproceses = 2\nspeed = 9\nthreads = many\nuid = 0\nset-ph = a=b\nif-env = NONE\nhttp = :1\nendif\n";
+        let text = "base = /srv\nchdir = %(base)\nvacuum = true\nreload-on-as = 4\nemperor = x\nproceses = 2\nspeed = 9\nthreads = many\nreload-on-as = 0\nset-ph = a=b\nif-env = NONE\nhttp = :1\nendif\n";
         let configuration = loaded(text, &[], &[]);
         let words: Vec<&str> = configuration
             .judged
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(words, expected);
         assert_eq!(configuration.notices().len(), 4, "{:?}", configuration.notices());
         let refusal = configuration.refusal().unwrap();
-        assert!(refusal.contains(":5: processes is not built yet: ") && refusal.ends_with(".ini shows this and 2 more)"), "{refusal}");
+        assert!(refusal.contains(":5: reload-on-as is not built yet: ") && refusal.ends_with(".ini shows this and 2 more)"), "{refusal}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! ```
 
 mod applications;
+mod autoreload;
 mod check;
 mod command_line;
 mod configuration;
@@ -21,6 +22,8 @@ mod listening;
 mod nearest;
 mod options;
 mod port_owner;
+mod processes;
+mod service;
 mod signals;
 mod static_files;
 mod uwsgi;
@@ -35,15 +38,19 @@ use std::time::Duration;
 
 use pyo3::Python;
 use wsgi_core::Handler;
+use wsgi_core::files::StaticFiles;
+use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
 use configuration::{Configuration, Notice};
 use grammar::World;
-use options::{Action, Settings};
+use options::{Action, Settings, Target};
 use signals::Signals;
 
 fn main() -> ExitCode {
+    // First of all: a process that a master has started finds something else at its standard input.
+    let role = Role::of_this_process();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let failure = match configuration::load(arguments.iter().cloned(), World::here()) {
         Ok(configuration) => match configuration.settings.action {
@@ -55,7 +62,7 @@ fn main() -> ExitCode {
                 print(&report);
                 return if starts { ExitCode::SUCCESS } else { ExitCode::FAILURE };
             }
-            Action::Serve => match serve(&configuration) {
+            Action::Serve => match role.map_err(Failure::set_up).and_then(|role| run(&configuration, role)) {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(failure) => failure,
             },
@@ -70,17 +77,20 @@ fn main() -> ExitCode {
     ExitCode::from(match failure {
         Failure::Usage(_) => 2,
         Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::Said(code) => code,
     })
 }
 
 /// Why there is nothing to serve, or nowhere.
 enum Failure {
-    /// The command line, or what it names, says what cannot be done.
+    /// The options, or what they name, say what cannot be done.
     Usage(String),
     /// The system or the files do not allow it.
     SetUp(String),
     /// There is no application.
     Import(ImportError),
+    /// Another process of this server has said it, and ended with this code.
+    Said(u8),
 }
 
 impl Failure {
@@ -92,6 +102,7 @@ impl Failure {
 fn tell(failure: &Failure) {
     match failure {
         Failure::Usage(sentence) | Failure::SetUp(sentence) => say(&format!("serve: {sentence}\n")),
+        Failure::Said(_) => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
     }
 }
@@ -101,24 +112,56 @@ fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Serves until a signal ends it.
+/// Does what this process is to do, until a signal or its master ends it.
 ///
-/// The order is that of the mistakes that are quickest found: the options, Python's home, the addresses, and only then the application, which
-/// may take seconds to import.
-fn serve(configuration: &Configuration) -> Result<(), Failure> {
+/// A worker has read the same options as its master, from the same arguments, variables and files. What is to be said about them has been said.
+fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
     if let Some(sentence) = configuration.refusal() {
         return Err(Failure::Usage(sentence));
     }
     let settings = &configuration.settings;
     let targets = settings.targets().map_err(Failure::Usage)?;
     let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
+    let site = Site { targets, files };
     start_logging(settings);
-    for notice in configuration.notices() {
-        match notice {
-            Notice::Ignored(text) => tracing::info!("{text}"),
-            Notice::Warning(text) => tracing::warn!("{text}"),
+    if !matches!(role, Role::Worker(_)) {
+        for notice in configuration.notices() {
+            match notice {
+                Notice::Ignored(text) => tracing::info!("{text}"),
+                Notice::Warning(text) => tracing::warn!("{text}"),
+            }
         }
     }
+    match role {
+        Role::Worker(worker) => serve(settings, site, Some(worker)),
+        Role::Successor(predecessor) => processes::supervise(settings, &site, Some(predecessor)),
+        Role::First if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
+        Role::First => serve(settings, site, None),
+    }
+}
+
+/// What is to be served, as far as it is known without Python.
+struct Site {
+    targets: Vec<(String, Target)>,
+    files: Option<StaticFiles>,
+}
+
+impl Site {
+    /// Each part of it in a line.
+    fn lines(&self, settings: &Settings) -> Vec<String> {
+        let mut lines = applications::describe(&self.targets, settings);
+        lines.extend(settings.static_files.lines());
+        lines
+    }
+}
+
+/// Serves, alone or as one of several processes.
+///
+/// The order is that of the mistakes that are quickest found: the options, Python's home, the addresses, and only then the application, which
+/// may take seconds to import.
+fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), Failure> {
+    let served = site.lines(settings);
+    settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
@@ -133,11 +176,13 @@ fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let interpreter = builder.start().map_err(Failure::set_up)?;
     environment::set(&settings.environment).map_err(Failure::SetUp)?;
 
-    let bound = listening::bind(settings)?;
+    let (bound, _pid_file) = match &worker {
+        Some(worker) => (listening::adopt(settings, worker.sockets())?, None),
+        None => (listening::bind(settings)?, settings.processes.settle(None)?),
+    };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let (applications, mut served) = applications::load(&interpreter, targets, &settings.callable, files.is_some())?;
-    served.extend(settings.static_files.lines());
-    let handler: Arc<dyn Handler> = match files {
+    let applications = applications::load(&interpreter, site.targets, settings)?;
+    let handler: Arc<dyn Handler> = match site.files {
         Some(files) => Arc::new(files.otherwise(applications)),
         None => Arc::new(applications),
     };
@@ -146,12 +191,28 @@ fn serve(configuration: &Configuration) -> Result<(), Failure> {
     // After the import: an application that installs handlers of its own must not keep the server from ending.
     let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
 
-    let server = Server::new(handler).threads(settings.threads).max_connections(settings.max_connections);
-    let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound);
-    let running = server.start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
+    let server = match &worker {
+        // Also where there is but one: the next one is there before it goes.
+        Some(worker) => Server::new(worker.limited(handler)).multiprocess(true),
+        None => Server::new(handler),
+    };
+    let server = server.threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
+    let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
-    announce(&interpreter, &served, settings, &addresses);
-    let urgency = signals.end(running.handle());
+    let urgency = match worker {
+        Some(worker) => {
+            // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
+            if let Some(every) = settings.processes.autoreload.filter(|_| worker.number() == 1) {
+                autoreload::watch(worker.clone(), every);
+            }
+            worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
+            signals.obey(worker, running.handle())
+        }
+        None => {
+            announce(&interpreter, &served, settings, &addresses);
+            signals.end(running.handle(), service::ready())
+        }
+    };
     running.wait();
     let patience = if urgency.is_urgent() { Duration::ZERO } else { settings.timeouts.shutdown };
     let unfinished = interpreter.stop(patience);
@@ -167,7 +228,7 @@ fn announce(interpreter: &Interpreter, served: &[String], settings: &Settings, a
     for line in served {
         text += &format!("{line}\n");
     }
-    text += &format!("{} {}\n", settings.threads, if settings.threads == 1 { "thread" } else { "threads" });
+    text += &format!("{}\n", processes::counted(settings.threads, "thread", "s"));
     for address in addresses {
         text += &format!("listening on {address}\n");
     }
@@ -175,10 +236,11 @@ fn announce(interpreter: &Interpreter, served: &[String], settings: &Settings, a
 }
 
 fn start_logging(settings: &Settings) {
+    // Without a word about what cannot be written: it would go the same way, and panic if nobody reads standard error any more.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
     // Nothing to do if it fails, which it does only where logging was set up before.
-    let _ = tracing::subscriber::set_global_default(
-        tracing_subscriber::fmt().with_max_level(settings.log_level).with_target(false).with_writer(io::stderr).finish(),
-    );
+    let _ =
+        tracing::subscriber::set_global_default(log.with_max_level(settings.log_level).with_target(false).with_writer(io::stderr).finish());
 }
 
 fn python_version() -> &'static str {

@@ -154,6 +154,16 @@ pub(super) static ENTRIES: &[Entry] = &[
             Ok(())
         },
     },
+    Entry {
+        name: "chown-socket",
+        aliases: &[],
+        short: None,
+        value: Some("USER[:GROUP]"),
+        group: Group::Listening,
+        help: "Whose Unix sockets are",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|owner| settings.processes.socket_owner = Some(owner.to_owned())),
+    },
 ];
 
 fn listen(settings: &mut Settings, speaks: Speaks, value: &OsStr) -> Result<(), String> {

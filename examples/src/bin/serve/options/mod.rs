@@ -10,6 +10,7 @@ mod configuration;
 mod limits;
 mod listening;
 mod other;
+mod processes;
 mod python;
 mod settings;
 mod static_files;
@@ -46,6 +47,7 @@ pub(crate) enum Group {
     StaticFiles,
     Python,
     Capacity,
+    Processes,
     Limits,
     Timeouts,
     Configuration,
@@ -60,6 +62,7 @@ impl Group {
             Group::StaticFiles => "Static files",
             Group::Python => "Python",
             Group::Capacity => "Capacity",
+            Group::Processes => "Processes",
             Group::Limits => "Limits on requests",
             Group::Timeouts => "Timeouts, in seconds",
             Group::Configuration => "Configuration files",
@@ -110,6 +113,7 @@ static GROUPS: &[&[Entry]] = &[
     static_files::ENTRIES,
     python::ENTRIES,
     capacity::ENTRIES,
+    processes::ENTRIES,
     limits::ENTRIES,
     timeouts::ENTRIES,
     configuration::ENTRIES,

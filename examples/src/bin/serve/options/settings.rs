@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use wsgi_core::server::{ListenAddress, Network, Timeouts};
 use wsgi_core::wire::{Limits, PathRule};
 
+use crate::processes::Processes;
 use crate::static_files::StaticSettings;
 
 /// What the server does, and how.
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     /// Variables that are set, or unset, before the application is imported.
     pub(crate) environment: Vec<(String, Option<String>)>,
     pub(crate) threads: usize,
+    pub(crate) processes: Processes,
     pub(crate) max_connections: usize,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
@@ -118,6 +120,7 @@ impl Default for Settings {
             arguments: Vec::new(),
             environment: Vec::new(),
             threads: 1,
+            processes: Processes::default(),
             max_connections: 16 * 1024,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

@@ -77,6 +77,25 @@ fn every_value_changes_something() {
         ("pythonpath", "lib"),
         ("threads", "8"),
         ("max-connections", "10"),
+        ("chown-socket", "www-data"),
+        ("workers", "2"),
+        ("master", ""),
+        ("max-requests", "500"),
+        ("max-requests-delta", "50"),
+        ("max-worker-lifetime", "3600"),
+        ("max-worker-lifetime-delta", "60"),
+        ("reload-on-rss", "512"),
+        ("touch-reload", "/run/site/reload"),
+        ("py-autoreload", "1"),
+        ("keep-trying", ""),
+        ("pidfile", "/run/site.pid"),
+        ("uid", "www-data"),
+        ("gid", "www-data"),
+        ("procname", "site"),
+        ("procname-prefix", "site "),
+        ("procname-prefix-spaced", "site"),
+        ("auto-procname", ""),
+        ("reload-mercy", "7"),
         ("limit-post", "10"),
         ("buffer-size", "4096"),
         ("limit-request-fields", "10"),
@@ -108,6 +127,9 @@ fn every_value_changes_something() {
     let https = Speaks::Https { chain: "a.pem".into(), key: "a.key".into() };
     assert_eq!(applied("https", "[::1]:443,a.pem,a.key").unwrap().listen, [(https, "[::1]:443".parse().unwrap())]);
     assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
+    for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "py-autoreload"] {
+        assert!(!applied(never, "0").unwrap().processes.need_a_master(), "{never}");
+    }
     assert_eq!(applied("limit-post", "0").unwrap().limits.body_bytes, None);
     assert_eq!(applied("http", "site.sock").unwrap().listen, [(Speaks::Http, ListenAddress::Unix("site.sock".into()))]);
     assert_eq!(applied("chmod-socket", "").unwrap().socket_mode, Some(0o666));

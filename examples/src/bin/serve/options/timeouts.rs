@@ -77,7 +77,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "graceful-timeout",
-        aliases: &["shutdown-timeout"],
+        aliases: &["shutdown-timeout", "reload-mercy", "worker-reload-mercy"],
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,

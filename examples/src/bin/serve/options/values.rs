@@ -29,6 +29,11 @@ pub(super) fn seconds(value: &OsStr) -> Result<Duration, String> {
     seconds.ok_or_else(|| format!("expected seconds from 0.001 to {LONGEST_TIMEOUT}"))
 }
 
+/// The same, or 0.
+pub(super) fn seconds_or_never(value: &OsStr) -> Result<Option<Duration>, String> {
+    if value == "0" { Ok(None) } else { seconds(value).map(Some) }
+}
+
 pub(super) fn in_seconds(time: Duration) -> String {
     time.as_secs_f64().to_string()
 }

@@ -16,6 +16,17 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("chdir", "it comes first, wherever it stands: modules, files, sockets and the virtualenv count from there"),
     ("pythonpath", "the first is searched first, patterns such as lib/* are not expanded"),
     (
+        "processes",
+        "each is a program started anew that imports the application itself, as with uWSGI's lazy-apps; with more than one there is a master",
+    ),
+    ("master", "HUP replaces the processes one after the other, each when its successor is ready"),
+    ("max-requests", "the new process is ready before the old one ends"),
+    ("reload-on-rss", "it is looked at every second, and not only after a request"),
+    ("touch-reload", "it replaces the processes one after the other, as uWSGI's touch-chain-reload"),
+    ("graceful-timeout", "reload-mercy defaults to 30 seconds instead of 60"),
+    ("uid", "configuration files and certificates are read by each process, and have to be readable for this user"),
+    ("pidfile", "it is refused while the process that it names runs and holds it, and removed at the end"),
+    (
         "buffer-size",
         "it defaults to 65536 instead of 4096, and a request that is larger is answered with 431 or 414 instead of being dropped",
     ),

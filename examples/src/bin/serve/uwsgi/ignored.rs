@@ -3,7 +3,6 @@
 use super::Row;
 
 pub(super) static ROWS: &[Row] = &[
-    Row::flags(&["master"], "there is no choice to be made: what a master process is for is done without it").letter('M'),
     Row::flags(&["enable-threads"], "Python's threads always run").letter('T'),
     Row::flags(&["single-interpreter"], "there is one interpreter in a process").letter('i'),
     Row::flags(&["thunder-lock"], "there is no thundering herd: a connection wakes one thread"),
@@ -111,7 +110,10 @@ pub(super) static ROWS: &[Row] = &[
         "there is no `uwsgi` module in Python for which it would be",
     ),
     Row::flags(&["persistent-ipcsem", "no-fd-passing"], "there is nothing shared for which it would be"),
-    Row::values(&["check-interval", "mem-collector-freq"], "there is no master whose rounds it could set"),
+    Row::values(
+        &["check-interval", "mem-collector-freq"],
+        "the master acts when something happens, and looks at memory and files every second",
+    ),
     Row::flags(
         &["no-orphans", "shutdown-sockets", "propagate-touch", "no-threads-wait", "skip-zero", "honour-stdin", "daemons-honour-stdin"],
         "it mends something that is not broken here",
@@ -124,7 +126,8 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["print", "iprint"], "nothing is printed for it"),
     Row::values(&["safe-fd", "fd-safe"], "inherited descriptors are left alone"),
     Row::values(&["forkbomb-delay"], "the service manager says how soon the server is started anew"),
-    Row::flags(&["drop-after-init", "drop-after-apps", "master-as-root"], "there are no privileges to drop"),
+    Row::flags(&["drop-after-init"], "privileges are dropped when the sockets are bound"),
+    Row::values(&["min-worker-lifetime"], "a process that ends too soon is replaced after a pause, which grows"),
     Row::flags(&["no-initgroups"], "there are no privileges to drop"),
 ];
 

@@ -161,7 +161,8 @@ mod tests {
         assert_eq!(judged("idle", "60"), Fate::Ignored);
         assert_eq!(judged("async", "0"), Fate::Ignored);
         assert_eq!(judged("async", "10"), Fate::Refused);
-        assert_eq!(judged("master", "false"), Fate::Ignored);
+        assert_eq!(judged("reload-on-as", "0"), Fate::Ignored);
+        assert_eq!(judged("reload-on-as", "9"), Fate::NotYet);
         assert_eq!(judged("plugins", "python3, http"), Fate::Ignored);
         assert_eq!(judged("plugins", "python3,gevent"), Fate::Refused);
         assert_eq!(judged("umask", "0"), Fate::Refused);
@@ -173,7 +174,7 @@ mod tests {
         assert!(find("no-such-option").is_none());
         assert!(find("cache2").is_some() && find("cache-store").is_some());
         assert!(find("cache_dir").is_none() && find("caches").is_none() && find("route-my_prefix").is_none());
-        assert_eq!(find_letter('M').map(|(name, _)| name), Some("master"));
+        assert_eq!(find_letter('T').map(|(name, _)| name), Some("enable-threads"));
     }
 
     /// The names in the option tables of uWSGI's core and of its plugins for Python and HTTP.

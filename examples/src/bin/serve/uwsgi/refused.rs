@@ -232,6 +232,10 @@ pub(super) static ROWS: &[Row] = &[
         "let systemd's .path units watch, and restart the server",
     ),
     Row::flags(&["die-on-idle"], "an idle server stays; let systemd start it by its socket"),
+    Row::flags(
+        &["drop-after-apps", "master-as-root"],
+        "once the sockets are bound everything runs as the user of uid: what is imported, and the master",
+    ),
     Row::flags(&["exit-on-reload"], "let the service manager restart the server"),
     Row::family(
         &["reload-on-exception*", "exception-handler*"],
