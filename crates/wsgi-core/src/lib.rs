@@ -11,7 +11,7 @@
 //! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`proxies`] finds out who the client is behind proxies, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -80,6 +80,7 @@ pub mod gateway;
 mod listening;
 mod mount;
 mod panics;
+pub mod proxies;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;
