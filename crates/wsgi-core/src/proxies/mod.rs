@@ -26,10 +26,12 @@
 //!
 //! A proxy **must replace or remove** what its own clients send, as far as it does not add to it. What it passes on, a client can forge.
 //!
-//! **In scope:** fields of requests, for every protocol. **Out of scope:** the PROXY protocol, which tells of connections.
+//! **In scope:** fields of requests, for every protocol, and the PROXY protocol in front of any ([`Proxied`]), which tells the same of whole
+//! connections. **Out of scope:** whether a proxy may be reached by others; that is its own configuration.
 
 mod forwarded;
 mod node;
+mod proxied;
 mod x_forwarded;
 
 use std::fmt;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::node::{Node, port_of};
+pub use self::proxied::Proxied;
 use crate::exchange::{Exchange, Handler};
 use crate::listening::{Network, NetworkError};
 use crate::wire::{Error, Known, Name, RequestHead};
