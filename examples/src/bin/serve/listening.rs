@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
+use wsgi_core::proxies::Proxied;
 use wsgi_core::server::{AllowFrom, BindOptions, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
@@ -23,6 +24,8 @@ pub(crate) struct Bound {
     speaks: Speaks,
     listener: Listener,
     dialect: Dialect,
+    /// Behind the PROXY protocol.
+    proxied: bool,
 }
 
 /// What is spoken, set up.
@@ -48,18 +51,21 @@ pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, Failure> {
         let dialect = speaks.dialect(settings)?;
         let options = BindOptions { backlog: settings.backlog, unix_mode: settings.socket_mode };
         let mut listener = Listener::bind_with(address, &options).map_err(|error| cannot(explain(address, option, &error)))?;
-        if !speaks.is_http() && !settings.allow_from.is_empty() {
+        let proxied = speaks.is_http() && settings.requests.proxy_protocol;
+        if (proxied || !speaks.is_http()) && !settings.allow_from.is_empty() {
             listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
         }
-        bound.push(Bound { speaks: speaks.clone(), listener, dialect });
+        bound.push(Bound { speaks: speaks.clone(), listener, dialect, proxied });
     }
     Ok(bound)
 }
 
 /// Gives the sockets to the server, each with its protocol.
 pub(crate) fn listen(server: Server, bound: Vec<Bound>) -> Server {
-    bound.into_iter().fold(server, |server, Bound { listener, dialect, .. }| match dialect {
+    bound.into_iter().fold(server, |server, Bound { listener, dialect, proxied, .. }| match dialect {
+        Dialect::Http(http) if proxied => server.listen(listener, Proxied::new(http)),
         Dialect::Http(http) => server.listen(listener, http),
+        Dialect::Https(https) if proxied => server.listen(listener, Proxied::new(https)),
         Dialect::Https(https) => server.listen(listener, https),
         Dialect::Uwsgi(uwsgi) => server.listen(listener, uwsgi),
         Dialect::FastCgi(fastcgi) => server.listen(listener, fastcgi),

@@ -14,6 +14,7 @@ mod listening;
 mod nearest;
 mod options;
 mod port_owner;
+mod requests;
 mod signals;
 mod welcome;
 
@@ -95,7 +96,8 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
 
     let bound = listening::bind(settings)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let (handler, served) = applications::load(&interpreter, targets, &settings.callable)?;
+    let (handler, served) = applications::load(&interpreter, targets, settings)?;
+    let handler = settings.requests.around(handler);
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.

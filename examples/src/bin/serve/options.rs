@@ -14,6 +14,8 @@ use tracing::level_filters::LevelFilter;
 use wsgi_core::server::{ListenAddress, Network, Timeouts};
 use wsgi_core::wire::{Limits, PathRule};
 
+use crate::requests::Requests;
+
 /// What the server does, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -22,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<(Speaks, ListenAddress)>,
     /// Who may connect to sockets whose peers are trusted, besides the machine itself.
     pub(crate) allow_from: Vec<Network>,
+    /// What is done with requests before they reach an application.
+    pub(crate) requests: Requests,
     pub(crate) path_rule: PathRule,
     /// What applications write to `wsgi.errors` goes to the web server, where the protocol is FastCGI.
     pub(crate) fastcgi_stderr: bool,
@@ -77,6 +81,7 @@ impl Default for Settings {
             action: Action::Serve,
             listen: Vec::new(),
             allow_from: Vec::new(),
+            requests: Requests::default(),
             path_rule: PathRule::default(),
             fastcgi_stderr: false,
             backlog: 1024,
@@ -269,10 +274,46 @@ pub(crate) static TABLE: &[Entry] = &[
         short: None,
         value: Some("CIDR"),
         group: Group::Listening,
-        help: "Who may connect to uwsgi, FastCGI and SCGI ports besides this machine, such as 10.0.0.0/8: a peer there says who the client is; may be repeated",
+        help: "Who may connect to uwsgi, FastCGI and SCGI ports, and all with --proxy-protocol, besides this machine, such as 10.0.0.0/8: a peer there says who the client is; may be repeated",
         default: |_| String::new(),
         apply: |settings, value| {
             settings.allow_from.push(text(value)?.parse().map_err(|error: wsgi_core::server::NetworkError| error.to_string())?);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "forwarded-allow-ips",
+        aliases: &[],
+        short: None,
+        value: Some("CIDR,..."),
+        group: Group::Listening,
+        help: "Which proxies to believe who the client is (Forwarded, X-Forwarded-*): networks, unix or *; from others these fields are taken away; may be repeated",
+        default: |_| String::new(),
+        apply: |settings, value| settings.requests.trust(text(value)?),
+    },
+    Entry {
+        name: "forwarded-fields",
+        aliases: &[],
+        short: None,
+        value: Some("WHICH"),
+        group: Group::Listening,
+        help: "Which fields those proxies set: x-forwarded, forwarded or both, which must not contradict each other",
+        default: |settings| settings.requests.fields.to_string(),
+        apply: |settings, value| {
+            settings.requests.fields = text(value)?.parse().map_err(|error: wsgi_core::proxies::UnknownFields| error.to_string())?;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "proxy-protocol",
+        aliases: &["http-enable-proxy-protocol", "enable-proxy-protocol"],
+        short: None,
+        value: None,
+        group: Group::Listening,
+        help: "Expect the PROXY protocol, version 1 or 2, on every HTTP and HTTPS connection; --allow-from says from where, besides this machine",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.requests.proxy_protocol = true;
             Ok(())
         },
     },
@@ -447,6 +488,19 @@ pub(crate) static TABLE: &[Entry] = &[
         apply: |settings, value| number(value, 1..=65_535).map(|n| settings.limits.fields = n),
     },
     Entry {
+        name: "wsgi-manage-chunked-input",
+        aliases: &["stream-chunked"],
+        short: None,
+        value: None,
+        group: Group::Limits,
+        help: "Hand on a body of unknown length as it comes, without CONTENT_LENGTH, for applications that read to its end; otherwise it is read first",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.requests.stream_unsized = true;
+            Ok(())
+        },
+    },
+    Entry {
         name: "head-timeout",
         aliases: &[],
         short: None,
@@ -458,7 +512,7 @@ pub(crate) static TABLE: &[Entry] = &[
     },
     Entry {
         name: "body-timeout",
-        aliases: &["http-timeout"],
+        aliases: &[],
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,
@@ -475,6 +529,21 @@ pub(crate) static TABLE: &[Entry] = &[
         help: "For each wait for the client to take more of a reply",
         default: |settings| in_seconds(settings.timeouts.write),
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.write = time),
+    },
+    Entry {
+        name: "http-timeout",
+        aliases: &["socket-timeout"],
+        short: None,
+        value: Some("SECONDS"),
+        group: Group::Timeouts,
+        help: "For each wait for a client: body-timeout and write-timeout together",
+        default: |settings| in_seconds(settings.timeouts.body),
+        apply: |settings, value| {
+            let time = seconds(value)?;
+            settings.timeouts.body = time;
+            settings.timeouts.write = time;
+            Ok(())
+        },
     },
     Entry {
         name: "keep-alive-timeout",
@@ -632,6 +701,10 @@ mod tests {
         for (name, value) in [
             ("http", ":80"),
             ("fastcgi-stderr", ""),
+            ("forwarded-allow-ips", "10.0.0.0/8,unix"),
+            ("forwarded-fields", "forwarded"),
+            ("proxy-protocol", ""),
+            ("wsgi-manage-chunked-input", ""),
             ("https", ":443,a.pem,a.key"),
             ("listen", "5"),
             ("chmod-socket", "0666"),
@@ -649,6 +722,8 @@ mod tests {
             ("limit-request-fields", "10"),
             ("head-timeout", "2.5"),
             ("http-timeout", "7"),
+            ("socket-timeout", "7"),
+            ("body-timeout", "7"),
             ("write-timeout", "7"),
             ("keep-alive", "7"),
             ("graceful-timeout", "7"),
@@ -699,6 +774,12 @@ mod tests {
                  ciphers and certificates of clients cannot be set",
             ),
             ("home", "", "--home \"\": expected a value"),
+            (
+                "forwarded-allow-ips",
+                "unix,10.0.0/8",
+                "--forwarded-allow-ips \"unix,10.0.0/8\": \"10.0.0/8\" is not a network: expected an IP address, or one with a prefix length, such as 10.0.0.0/8",
+            ),
+            ("forwarded-fields", "x", "--forwarded-fields \"x\": \"x\" is not a kind of fields: expected both, x-forwarded or forwarded"),
             ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
         ] {
             assert_eq!(applied(name, value).unwrap_err(), sentence);
