@@ -163,7 +163,8 @@ impl Watch {
             }
             let request = state.request.clone();
             drop(state);
-            tracing::error!(target: "wsgi", request, "request takes longer than {:?}; its thread is in\n{}", self.limit, traceback.trim_end());
+            // The request first, as what is in fields stands behind the text.
+            tracing::error!(target: "wsgi", "{request} takes longer than {:?}; its thread is in\n{}", self.limit, traceback.trim_end());
         });
     }
 }
