@@ -172,6 +172,7 @@ mod tests {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
             Failure::Import(error) => panic!("{error}"),
+            Failure::Stuck => panic!("nothing runs yet"),
         })
     }
 

@@ -14,6 +14,7 @@ mod listening;
 mod nearest;
 mod options;
 mod port_owner;
+mod replacement;
 mod requests;
 mod signals;
 mod welcome;
@@ -28,6 +29,7 @@ use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
 use options::{Action, Settings};
+use replacement::Replacement;
 use signals::Signals;
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     ExitCode::from(match failure {
         Failure::Usage(_) => 2,
         Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::Stuck => replacement::STATUS,
     })
 }
 
@@ -57,6 +60,8 @@ enum Failure {
     SetUp(String),
     /// There is no application.
     Import(ImportError),
+    /// A request did not end. The log has said so.
+    Stuck,
 }
 
 impl Failure {
@@ -68,6 +73,7 @@ impl Failure {
 fn tell(failure: &Failure) {
     match failure {
         Failure::Usage(sentence) | Failure::SetUp(sentence) => say(&format!("serve: {sentence}\n")),
+        Failure::Stuck => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
     }
 }
@@ -97,7 +103,9 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     let bound = listening::bind(settings)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     let (handler, served) = applications::load(&interpreter, targets, settings)?;
-    let handler = settings.requests.around(handler);
+    let replacement = Replacement::default();
+    let handler =
+        settings.requests.around(handler, &replacement).map_err(|error| Failure::SetUp(format!("cannot watch requests: {error}")))?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
@@ -107,15 +115,20 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound);
     let running = server.start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
+    replacement.of(running.handle());
     announce(&interpreter, &served, settings, &addresses);
     let urgency = signals.end(running.handle());
     running.wait();
+    if replacement.python_is_blocked() {
+        // Whatever is dropped on the way out of here could wait for Python.
+        std::process::exit(replacement::STATUS.into());
+    }
     let patience = if urgency.is_urgent() { Duration::ZERO } else { settings.timeouts.shutdown };
     let unfinished = interpreter.stop(patience);
     if !unfinished.is_empty() {
         tracing::warn!("leaving without Python's threads that did not end: {}", unfinished.join(", "));
     }
-    Ok(())
+    if replacement.due() { Err(Failure::Stuck) } else { Ok(()) }
 }
 
 /// What the server has found, in the words of the options.

@@ -1,14 +1,18 @@
-//! What is done with requests before they reach an application: who the client is, and how their bodies come.
+//! What is done with requests before they reach an application: who the client is, how their bodies come, and how long they may take.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wsgi_core::Handler;
 use wsgi_core::proxies::{Fields, Proxies, Trusted};
 use wsgi_core::wire::Limits;
-use wsgi_core::wsgi::UnsizedBody;
+use wsgi_core::wsgi::{Harakiri, UnsizedBody};
+
+use crate::replacement::Replacement;
 
 /// What the options say about requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Requests {
     /// Proxies that are believed who the client is. Without any, nothing is looked at and nothing taken away.
     pub(crate) trusted: Vec<Trusted>,
@@ -17,6 +21,23 @@ pub(crate) struct Requests {
     pub(crate) proxy_protocol: bool,
     /// Bodies of unknown length are not read beforehand.
     pub(crate) stream_unsized: bool,
+    /// How long a request may take.
+    pub(crate) harakiri: Option<Duration>,
+    /// How long it may take to end when it was interrupted.
+    pub(crate) harakiri_grace: Duration,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Requests {
+            trusted: Vec::new(),
+            fields: Fields::default(),
+            proxy_protocol: false,
+            stream_unsized: false,
+            harakiri: None,
+            harakiri_grace: Duration::from_secs(5),
+        }
+    }
 }
 
 impl Requests {
@@ -40,12 +61,26 @@ impl Requests {
         }
     }
 
-    /// Everything that stands in front of the applications.
-    pub(crate) fn around(&self, handler: impl Handler + 'static) -> Arc<dyn Handler> {
+    /// Everything that stands in front of the applications. A request that does not end is told to `replacement`.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn around(&self, handler: impl Handler + 'static, replacement: &Replacement) -> io::Result<Arc<dyn Handler>> {
+        let handler: Arc<dyn Handler> = match self.harakiri {
+            Some(limit) => {
+                let replacement = replacement.clone();
+                let told = replacement.clone();
+                let watched =
+                    Harakiri::after(limit).grace(self.harakiri_grace).on_stuck(move |stuck| told.is_due(stuck)).around(handler)?;
+                replacement.count_by(watched.count());
+                Arc::new(watched)
+            }
+            None => Arc::new(handler),
+        };
         if self.trusted.is_empty() {
-            return Arc::new(handler);
+            return Ok(handler);
         }
         let proxies = self.trusted.iter().fold(Proxies::new().fields(self.fields), |proxies, &trusted| proxies.trust(trusted));
-        Arc::new(proxies.around(handler))
+        Ok(Arc::new(proxies.around(handler)))
     }
 }
