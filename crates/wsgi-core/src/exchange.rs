@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -124,6 +125,14 @@ pub trait Exchange: Send {
 
     /// Whether the peer is known to have gone: a cheap look, without blocking. A `false` may be out of date.
     fn disconnected(&mut self) -> bool;
+
+    /// The client's socket, where there is one that carries nothing but this conversation: for whoever has to cut it off from another thread, as
+    /// the conversation itself is borrowed by its own. Nothing may be read from it or written to it.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Whether the same handler may be called by another thread of this process at the same time (`wsgi.multithread`).
     fn multithread(&self) -> bool;

@@ -12,7 +12,8 @@
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, and so can yours.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, [`proxies`] finds out who the
+//!   client is behind proxies, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -85,6 +86,7 @@ mod mount;
 mod panics;
 #[cfg(feature = "processes")]
 pub mod processes;
+pub mod proxies;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -279,6 +280,10 @@ impl Exchange for Conversation<'_> {
 
     fn extensions_mut(&mut self) -> Option<&mut Extensions> {
         Some(&mut self.extensions)
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.connection.socket.as_fd())
     }
 
     fn inform(&mut self, head: &ResponseHead) {

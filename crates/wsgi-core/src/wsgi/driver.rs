@@ -15,6 +15,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use super::errors::Errors;
 use super::exception::traceback;
 use super::file_wrapper::FileWrapper;
+use super::harakiri::Interrupted;
 use super::input::Broken;
 use super::kit::Kit;
 use super::lent::Guard;
@@ -287,6 +288,8 @@ impl Call<'_> {
                 tracing::debug!(target: "wsgi", request, "request body could not be read: {error}");
                 status = what.body.map_or(status, |broken| broken.status);
             }
+            // Its traceback was logged when it was interrupted.
+            Failure::Raised(error) if error.is_instance_of::<Interrupted>(py) => status = StatusCode::GATEWAY_TIMEOUT,
             Failure::Raised(error) => {
                 self.errors.report(py, &format!("exception in application: {}\n{}", request, traceback(py, &error)));
             }

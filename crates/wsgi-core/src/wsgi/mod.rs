@@ -49,6 +49,7 @@ mod environ;
 mod errors;
 mod exception;
 mod file_wrapper;
+mod harakiri;
 mod import;
 mod input;
 mod interpreter;
@@ -66,6 +67,7 @@ pub(crate) mod watch;
 
 pub use application::{Application, ReservedName};
 pub use errors::ErrorSink;
+pub use harakiri::{Harakiri, Stuck, Watched};
 pub use import::ImportError;
 pub use interpreter::{Home, Interpreter, InterpreterBuilder, StartError};
 pub use spool::UnsizedBody;

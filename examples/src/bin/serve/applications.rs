@@ -37,6 +37,7 @@ pub(crate) fn load(interpreter: &Interpreter, targets: Vec<(String, Target)>, se
     let mut mount = Mount::new();
     for (prefix, target) in targets {
         let application = import(interpreter, &target, &settings.callable).map_err(|error| explain(interpreter, error))?;
+        let application = application.unsized_body(settings.requests.unsized_body(&settings.limits));
         mount = if prefix == "/" { mount.otherwise(application) } else { mount.at(&prefix, application) };
     }
     Ok(mount)

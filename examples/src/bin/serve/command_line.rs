@@ -207,7 +207,7 @@ mod tests {
             (&["-q"], "unknown option -q: --help all lists all there are"),
             (&["--module"], "--module needs a value: --module MOD[:CALLABLE]"),
             (&["-w"], "-w needs a value: -w MOD[:CALLABLE]"),
-            (&["--harakiri"], "--harakiri needs a value: --harakiri VALUE"),
+            (&["--harakiri-queue-threshold"], "--harakiri-queue-threshold needs a value: --harakiri-queue-threshold VALUE"),
             (&["--help=me"], "--help takes no value, got \"me\""),
             (&["mysite.wsgi"], "unexpected argument \"mysite.wsgi\": to serve a module, write --module mysite.wsgi"),
             (&["app.py"], "unexpected argument \"app.py\": to serve a file, write --wsgi-file app.py"),

@@ -68,7 +68,7 @@ const SECTIONS: &[(Fate, &str, &str)] = &[
     (
         Fate::NotYet,
         "Not built yet",
-        "Refused today, with exit code 2, since an application that relies on them would not run as its operator believes. Each says what to do\nmeanwhile. With a value that asks for nothing, such as `harakiri = 0` or `processes = 1`, they are ignored.",
+        "Refused today, with exit code 2, since an application that relies on them would not run as its operator believes. Each says what to do\nmeanwhile. With a value that asks for nothing, such as `reload-on-as = 0`, they are ignored.",
     ),
     (
         Fate::Refused,

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wsgi_core::processes::{Named, systemd};
+use wsgi_core::proxies::Proxied;
 use wsgi_core::server::{AllowFrom, BindOptions, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
@@ -26,6 +27,8 @@ pub(crate) struct Bound {
     speaks: Speaks,
     listener: Listener,
     dialect: Dialect,
+    /// Behind the PROXY protocol.
+    proxied: bool,
 }
 
 /// What is spoken, set up.
@@ -121,8 +124,10 @@ fn name(speaks: &Speaks, address: &ListenAddress) -> String {
 
 /// Gives the sockets to the server, each with its protocol.
 pub(crate) fn listen(server: Server, bound: Vec<Bound>) -> Server {
-    bound.into_iter().fold(server, |server, Bound { listener, dialect, .. }| match dialect {
+    bound.into_iter().fold(server, |server, Bound { listener, dialect, proxied, .. }| match dialect {
+        Dialect::Http(http) if proxied => server.listen(listener, Proxied::new(http)),
         Dialect::Http(http) => server.listen(listener, http),
+        Dialect::Https(https) if proxied => server.listen(listener, Proxied::new(https)),
         Dialect::Https(https) => server.listen(listener, https),
         Dialect::Uwsgi(uwsgi) => server.listen(listener, uwsgi),
         Dialect::FastCgi(fastcgi) => server.listen(listener, fastcgi),
@@ -132,11 +137,12 @@ pub(crate) fn listen(server: Server, bound: Vec<Bound>) -> Server {
 
 impl Bound {
     fn new(settings: &Settings, speaks: Speaks, Named { name, mut listener }: Named) -> Result<Bound, Failure> {
-        if !speaks.is_http() && !settings.allow_from.is_empty() {
+        let proxied = speaks.is_http() && settings.requests.proxy_protocol;
+        if (proxied || !speaks.is_http()) && !settings.allow_from.is_empty() {
             listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
         }
         let dialect = speaks.dialect(settings)?;
-        Ok(Bound { name, speaks, listener, dialect })
+        Ok(Bound { name, speaks, listener, dialect, proxied })
     }
 
     /// Where it listens, as one writes it into a browser or a web server's configuration.
@@ -241,6 +247,7 @@ mod tests {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
             Failure::Import(error) => panic!("{error}"),
             Failure::Said(code) => panic!("{code}"),
+            Failure::Stuck => panic!("nothing runs yet"),
         })
     }
 

@@ -17,12 +17,15 @@ mod descriptors;
 mod document;
 mod environment;
 mod grammar;
+mod handlers;
 mod help;
 mod listening;
 mod nearest;
 mod options;
 mod port_owner;
 mod processes;
+mod replacement;
+mod requests;
 mod service;
 mod signals;
 mod static_files;
@@ -33,11 +36,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::Python;
-use wsgi_core::Handler;
 use wsgi_core::files::StaticFiles;
 use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
@@ -46,6 +47,7 @@ use wsgi_core::wsgi::{ImportError, Interpreter};
 use configuration::{Configuration, Notice};
 use grammar::World;
 use options::{Action, Settings, Target};
+use replacement::Replacement;
 use signals::Signals;
 
 fn main() -> ExitCode {
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Failure::Usage(_) => 2,
         Failure::SetUp(_) | Failure::Import(_) => 1,
         Failure::Said(code) => code,
+        Failure::Stuck => replacement::STATUS,
     })
 }
 
@@ -91,6 +94,8 @@ enum Failure {
     Import(ImportError),
     /// Another process of this server has said it, and ended with this code.
     Said(u8),
+    /// A request did not end. The log has said so.
+    Stuck,
 }
 
 impl Failure {
@@ -102,7 +107,7 @@ impl Failure {
 fn tell(failure: &Failure) {
     match failure {
         Failure::Usage(sentence) | Failure::SetUp(sentence) => say(&format!("serve: {sentence}\n")),
-        Failure::Said(_) => {}
+        Failure::Said(_) | Failure::Stuck => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
     }
 }
@@ -182,10 +187,8 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     let applications = applications::load(&interpreter, site.targets, settings)?;
-    let handler: Arc<dyn Handler> = match site.files {
-        Some(files) => Arc::new(files.otherwise(applications)),
-        None => Arc::new(applications),
-    };
+    let replacement = Replacement::default();
+    let handler = handlers::compose(settings, applications, site.files, &replacement)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
@@ -199,6 +202,8 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     let server = server.threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
     let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
+    replacement.of(running.handle(), worker.clone());
+    let is_worker = worker.is_some();
     let urgency = match worker {
         Some(worker) => {
             // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
@@ -206,7 +211,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
                 autoreload::watch(worker.clone(), every);
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
-            signals.obey(worker, running.handle())
+            signals.obey(worker, running.handle(), replacement.clone())
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
@@ -214,12 +219,17 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         }
     };
     running.wait();
+    if replacement.python_is_blocked() {
+        // Whatever is dropped on the way out of here could wait for Python.
+        std::process::exit(replacement::STATUS.into());
+    }
     let patience = if urgency.is_urgent() { Duration::ZERO } else { settings.timeouts.shutdown };
     let unfinished = interpreter.stop(patience);
     if !unfinished.is_empty() {
         tracing::warn!("leaving without Python's threads that did not end: {}", unfinished.join(", "));
     }
-    Ok(())
+    // A master has started another process before it ended this one.
+    if replacement.due() && !is_worker { Err(Failure::Stuck) } else { Ok(()) }
 }
 
 /// What the server has found, in the words of the options.

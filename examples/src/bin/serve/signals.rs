@@ -12,6 +12,8 @@ use wsgi_core::processes::systemd::Notifier;
 use wsgi_core::processes::{Order, Worker};
 use wsgi_core::server::Handle;
 
+use crate::replacement::Replacement;
+
 /// Signals that are caught but not yet acted upon.
 pub(crate) struct Signals(iterator::Signals);
 
@@ -73,14 +75,20 @@ impl Signals {
     }
 
     /// Does as the master says, from threads of its own.
-    pub(crate) fn obey(self, worker: Worker, server: Handle) -> Urgency {
+    pub(crate) fn obey(self, worker: Worker, server: Handle, replacement: Replacement) -> Urgency {
         let urgency = Urgency::default();
         let (told, handle, itself) = (urgency.clone(), server.clone(), worker.clone());
         std::thread::spawn(move || {
             loop {
                 match worker.order() {
-                    Order::Stop { drain: true } => handle.shutdown(),
-                    Order::Stop { drain: false } => handle.hand_over(),
+                    Order::Stop { drain } => {
+                        if drain {
+                            handle.shutdown();
+                        } else {
+                            handle.hand_over();
+                        }
+                        replacement.wind_up();
+                    }
                     Order::Hurry => told.hurry(&handle),
                     // Everything goes to standard error, which nobody moves.
                     Order::ReopenLogs => {}

@@ -34,4 +34,17 @@ pub(super) static ENTRIES: &[Entry] = &[
         default: |settings| settings.limits.fields.to_string(),
         apply: |settings, value| number(value, 1..=65_535).map(|n| settings.limits.fields = n),
     },
+    Entry {
+        name: "wsgi-manage-chunked-input",
+        aliases: &["stream-chunked"],
+        short: None,
+        value: None,
+        group: Group::Limits,
+        help: "Hand on a body of unknown length as it comes, without CONTENT_LENGTH, for applications that read to its end; otherwise it is read first",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.requests.stream_unsized = true;
+            Ok(())
+        },
+    },
 ];

@@ -92,10 +92,46 @@ pub(super) static ENTRIES: &[Entry] = &[
         short: None,
         value: Some("CIDR"),
         group: Group::Listening,
-        help: "Who may connect to uwsgi, FastCGI and SCGI ports besides this machine, such as 10.0.0.0/8: a peer there says who the client is; may be repeated",
+        help: "Who may connect to uwsgi, FastCGI and SCGI ports, and all with --proxy-protocol, besides this machine, such as 10.0.0.0/8: a peer there says who the client is; may be repeated",
         default: |_| String::new(),
         apply: |settings, value| {
             settings.allow_from.push(text(value)?.parse().map_err(|error: wsgi_core::server::NetworkError| error.to_string())?);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "forwarded-allow-ips",
+        aliases: &[],
+        short: None,
+        value: Some("CIDR,..."),
+        group: Group::Listening,
+        help: "Which proxies to believe who the client is (Forwarded, X-Forwarded-*): networks, unix or *; from others these fields are taken away; may be repeated",
+        default: |_| String::new(),
+        apply: |settings, value| settings.requests.trust(text(value)?),
+    },
+    Entry {
+        name: "forwarded-fields",
+        aliases: &[],
+        short: None,
+        value: Some("WHICH"),
+        group: Group::Listening,
+        help: "Which fields those proxies set: x-forwarded, forwarded or both, which must not contradict each other",
+        default: |settings| settings.requests.fields.to_string(),
+        apply: |settings, value| {
+            settings.requests.fields = text(value)?.parse().map_err(|error: wsgi_core::proxies::UnknownFields| error.to_string())?;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "proxy-protocol",
+        aliases: &["http-enable-proxy-protocol", "enable-proxy-protocol"],
+        short: None,
+        value: None,
+        group: Group::Listening,
+        help: "Expect the PROXY protocol, version 1 or 2, on every HTTP and HTTPS connection; --allow-from says from where, besides this machine",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.requests.proxy_protocol = true;
             Ok(())
         },
     },

@@ -7,6 +7,7 @@ use wsgi_core::server::{ListenAddress, Network, Timeouts};
 use wsgi_core::wire::{Limits, PathRule};
 
 use crate::processes::Processes;
+use crate::requests::Requests;
 use crate::static_files::StaticSettings;
 
 /// What the server does, and how.
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(super) protocol: String,
     /// Who may connect to sockets whose peers are trusted, besides the machine itself.
     pub(crate) allow_from: Vec<Network>,
+    /// What is done with requests before they reach an application.
+    pub(crate) requests: Requests,
     pub(crate) path_rule: PathRule,
     /// What applications write to `wsgi.errors` goes to the web server, where the protocol is FastCGI.
     pub(crate) fastcgi_stderr: bool,
@@ -104,6 +107,7 @@ impl Default for Settings {
             sockets: Vec::new(),
             protocol: "uwsgi".to_owned(),
             allow_from: Vec::new(),
+            requests: Requests::default(),
             path_rule: PathRule::default(),
             fastcgi_stderr: false,
             backlog: 1024,

@@ -50,6 +50,10 @@ fn every_value_changes_something() {
         ("http", ":80"),
         ("fastcgi-stderr", ""),
         ("https", ":443,a.pem,a.key"),
+        ("forwarded-allow-ips", "10.0.0.0/8,unix"),
+        ("forwarded-fields", "forwarded"),
+        ("proxy-protocol", ""),
+        ("wsgi-manage-chunked-input", ""),
         ("listen", "5"),
         ("chmod-socket", "0666"),
         ("module", "a"),
@@ -103,6 +107,9 @@ fn every_value_changes_something() {
         ("http-timeout", "7"),
         ("write-timeout", "7"),
         ("keep-alive", "7"),
+        ("body-timeout", "7"),
+        ("harakiri", "7"),
+        ("harakiri-graceful-timeout", "7"),
         ("graceful-timeout", "7"),
         ("log-level", "debug"),
         ("socket", ":1"),
@@ -190,6 +197,12 @@ fn a_wrong_value_is_told_with_what_was_expected() {
              ciphers and certificates of clients cannot be set",
         ),
         ("home", "", "--home \"\": expected a value"),
+        (
+            "forwarded-allow-ips",
+            "unix,10.0.0/8",
+            "--forwarded-allow-ips \"unix,10.0.0/8\": \"10.0.0/8\" is not a network: expected an IP address, or one with a prefix length, such as 10.0.0.0/8",
+        ),
+        ("forwarded-fields", "x", "--forwarded-fields \"x\": \"x\" is not a kind of fields: expected both, x-forwarded or forwarded"),
         ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
     ] {
         assert_eq!(applied(name, value).unwrap_err(), sentence);

@@ -1,6 +1,6 @@
 //! How long anything may take.
 
-use super::values::{in_seconds, seconds};
+use super::values::{in_seconds, seconds, seconds_or_never};
 use super::{Entry, Group};
 
 pub(super) static ENTRIES: &[Entry] = &[
@@ -16,7 +16,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "body-timeout",
-        aliases: &["http-timeout"],
+        aliases: &[],
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,
@@ -35,13 +35,13 @@ pub(super) static ENTRIES: &[Entry] = &[
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.write = time),
     },
     Entry {
-        name: "socket-timeout",
-        aliases: &[],
+        name: "http-timeout",
+        aliases: &["socket-timeout"],
         short: Some('z'),
         value: Some("SECONDS"),
         group: Group::Timeouts,
-        help: "Both of --body-timeout and --write-timeout",
-        default: |_| String::new(),
+        help: "For each wait for a client: body-timeout and write-timeout together",
+        default: |settings| in_seconds(settings.timeouts.body),
         apply: |settings, value| {
             let time = seconds(value)?;
             settings.timeouts.body = time;
@@ -74,6 +74,26 @@ pub(super) static ENTRIES: &[Entry] = &[
             }
             Ok(())
         },
+    },
+    Entry {
+        name: "harakiri",
+        aliases: &[],
+        short: Some('t'),
+        value: Some("SECONDS"),
+        group: Group::Timeouts,
+        help: "For a whole request, 0 for no limit: it is then interrupted, its traceback logged and 504 answered; if its thread does not come back, the process is replaced, or ends with status 70 where there is no master",
+        default: |_| String::new(),
+        apply: |settings, value| seconds_or_never(value).map(|time| settings.requests.harakiri = time),
+    },
+    Entry {
+        name: "harakiri-graceful-timeout",
+        aliases: &[],
+        short: None,
+        value: Some("SECONDS"),
+        group: Group::Timeouts,
+        help: "For a request to end when --harakiri has interrupted it; then its client is cut off",
+        default: |settings| in_seconds(settings.requests.harakiri_grace),
+        apply: |settings, value| seconds(value).map(|time| settings.requests.harakiri_grace = time),
     },
     Entry {
         name: "graceful-timeout",

@@ -3,9 +3,8 @@
 use super::Row;
 
 pub(super) static ROWS: &[Row] = &[
-    Row::values(&["harakiri"], "a request may take as long as it does; the web server in front can limit it").letter('t'),
-    Row::flags(&["harakiri-verbose"], "it belongs to harakiri"),
-    Row::values(&["harakiri-graceful-timeout", "harakiri-graceful-signal", "harakiri-queue-threshold"], "it belongs to harakiri"),
+    Row::values(&["harakiri-graceful-signal"], "an exception of the class wsgi.Harakiri is raised in the request"),
+    Row::values(&["harakiri-queue-threshold"], "harakiri counts from when the application is called"),
     Row::values(&["reload-on-as", "evil-reload-on-as"], "reload-on-rss goes by the memory that a process holds"),
     Row::values(&["py-auto-reload-ignore"], "py-autoreload looks at every module"),
     Row::values(&["add-gid"], "uid takes the groups of that user"),
@@ -38,8 +37,4 @@ pub(super) static ROWS: &[Row] = &[
     ),
     Row::values(&["stats", "stats-server"], "there are no figures to be asked for"),
     Row::flags(&["stats-http", "stats-minified", "stats-min", "stats-no-cores", "stats-no-metrics"], "it belongs to stats"),
-    Row::family(
-        &["http-enable-proxy-protocol", "enable-proxy-protocol"],
-        "let the web server in front tell the client's address by the uwsgi protocol, FastCGI or SCGI",
-    ),
 ];
