@@ -287,7 +287,7 @@ pub(crate) static TABLE: &[Entry] = &[
         short: None,
         value: Some("CIDR,..."),
         group: Group::Listening,
-        help: "Which proxies to believe who the client is (Forwarded, X-Forwarded-*): networks, unix or *; from others these fields are taken away; may be repeated",
+        help: "Which proxies to believe who the client is (X-Forwarded-*, Forwarded): networks, unix or *; others lose these fields; may be repeated",
         default: |_| String::new(),
         apply: |settings, value| settings.requests.trust(text(value)?),
     },
@@ -295,14 +295,11 @@ pub(crate) static TABLE: &[Entry] = &[
         name: "forwarded-fields",
         aliases: &[],
         short: None,
-        value: Some("WHICH"),
+        value: Some("FIELD,..."),
         group: Group::Listening,
-        help: "Which fields those proxies set: x-forwarded, forwarded or both, which must not contradict each other",
-        default: |settings| settings.requests.fields.to_string(),
-        apply: |settings, value| {
-            settings.requests.fields = text(value)?.parse().map_err(|error: wsgi_core::proxies::UnknownFields| error.to_string())?;
-            Ok(())
-        },
+        help: "What those proxies set themselves: for, proto, host, port, prefix (of X-Forwarded-*), forwarded; a client chooses what they pass on",
+        default: |settings| settings.requests.fields(),
+        apply: |settings, value| settings.requests.set_fields(text(value)?),
     },
     Entry {
         name: "proxy-protocol",
@@ -801,7 +798,11 @@ mod tests {
                 "unix,10.0.0/8",
                 "--forwarded-allow-ips \"unix,10.0.0/8\": \"10.0.0/8\" is not a network: expected an IP address, or one with a prefix length, such as 10.0.0.0/8",
             ),
-            ("forwarded-fields", "x", "--forwarded-fields \"x\": \"x\" is not a kind of fields: expected both, x-forwarded or forwarded"),
+            (
+                "forwarded-fields",
+                "for,x",
+                "--forwarded-fields \"for,x\": \"x\" is not a field of proxies: expected for, proto, host, port, prefix or forwarded",
+            ),
             ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
         ] {
             assert_eq!(applied(name, value).unwrap_err(), sentence);
