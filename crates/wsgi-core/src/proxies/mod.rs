@@ -126,10 +126,13 @@ struct Told {
     refused: AtomicBool,
 }
 
+/// An address, and the port if it is told.
+type Client = (IpAddr, Option<u16>);
+
 /// What is believed of one request.
 #[derive(Debug, Default)]
 struct Believed {
-    client: Option<(IpAddr, Option<u16>)>,
+    client: Option<Client>,
     scheme: Option<Scheme>,
     host: Option<String>,
 }
@@ -201,7 +204,7 @@ impl Proxies {
     }
 
     /// The last of a chain that is no trusted proxy, and how many links were looked at. `chain` begins nearest to us.
-    fn client(&self, chain: impl Iterator<Item = Result<Node, Error>>) -> Result<(Option<(IpAddr, Option<u16>)>, usize), Error> {
+    fn client(&self, chain: impl Iterator<Item = Result<Node, Error>>) -> Result<(Option<Client>, usize), Error> {
         let (mut client, mut hops) = (None, 0);
         for node in chain {
             hops += 1;
