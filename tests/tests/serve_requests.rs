@@ -113,7 +113,7 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
 
 #[test]
 fn only_a_trusted_proxy_says_who_the_client_is() {
-    let mut site = site(&["--forwarded-allow-ips", "127.0.0.1,10.0.0.0/8"]);
+    let mut site = site(&["--forwarded-allow-ips", "127.0.0.1,10.0.0.0/8", "--forwarded-fields", "for,proto,host,prefix,forwarded"]);
     let fields = "X-Forwarded-For: 6.6.6.6, 198.51.100.7:4711, 10.1.2.3\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Prefix: /shop\r\n";
     let reply = ask(TcpStream::connect(site.address).unwrap(), &get("/", fields));
     says(
@@ -157,7 +157,7 @@ fn behind_nginx_a_client_cannot_choose_its_address() {
     if !installed("nginx", "nginx") {
         return;
     }
-    let site = site(&["--forwarded-allow-ips", "127.0.0.1", "--forwarded-fields", "x-forwarded"]);
+    let site = site(&["--forwarded-allow-ips", "127.0.0.1", "--forwarded-fields", "for,proto,host,port,prefix"]);
     let listens = ports::free();
     let folder = site.folder.path().display();
     let upstream = site.address;

@@ -8,8 +8,10 @@
 //!                            └─ client     └─ trusted
 //! ```
 //!
-//! **What is read.** `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `-Prefix`, and RFC 7239's `Forwarded` (`for`, `proto`, `host`). `X-Real-IP`
-//! is not: it says nothing that `X-Forwarded-For` does not, and cannot tell who wrote it.
+//! **What is read.** `X-Forwarded-For` and `-Proto`; if [`Proxies::fields`] says so also `-Host`, `-Port`, `-Prefix`, and RFC 7239's `Forwarded`
+//! (`for`, `proto`, `host`). A proxy must replace, remove or add to each of these, for what it merely passes on, its client has chosen; so only
+//! those two are read unasked, which every proxy sets. Whatever is not read is taken away, from the requests of trusted proxies as well:
+//! `X-Real-IP`, `X-Forwarded-Ssl` and the like say nothing that the others do not.
 //!
 //! **What is set.** `REMOTE_ADDR` and `REMOTE_PORT` (absent if the port is not told, and then `REMOTE_HOST` as well); `HTTPS` and
 //! `REQUEST_SCHEME`, which `wsgi.url_scheme` follows; `HTTP_HOST`; `SERVER_PORT`, from `X-Forwarded-Port`, else from the host and the scheme
@@ -20,11 +22,9 @@
 //! trusted, the first one is the client. Of the other `X-` fields the last value counts. Of `Forwarded`, `proto` and `host` are those of the
 //! element that names the client. Whoever does not want to be named (`unknown`, `_secret`) leaves the address of the proxy that says so.
 //!
-//! **What is refused** with 400, and logged: a value of a trusted proxy that cannot be read, and `Forwarded` and `X-Forwarded-*` in one
-//! request that contradict each other. The latter happens when a client sends one and the proxy only knows the other; a guess would let that
-//! client choose its address. Where proxies add only one of the two, [`Proxies::fields`] leaves the other out of account.
-//!
-//! A proxy **must replace or remove** what its own clients send, as far as it does not add to it. What it passes on, a client can forge.
+//! **What is refused** with 400, and logged: a value of a trusted proxy that cannot be read, and `Forwarded` and `X-Forwarded-*` that are both
+//! read and contradict each other. The latter happens when a client sends one and the proxy only knows the other; a guess would let that
+//! client choose its address.
 //!
 //! **In scope:** fields of requests, for every protocol, and the PROXY protocol in front of any ([`Proxied`]), which tells the same of whole
 //! connections. **Out of scope:** whether a proxy may be reached by others; that is its own configuration.
@@ -46,7 +46,7 @@ use crate::exchange::{Exchange, Handler};
 use crate::listening::{Network, NetworkError};
 use crate::wire::{Error, Known, Name, RequestHead};
 
-/// Which proxies are trusted, and what is believed of them. Without any it takes the fields of proxies from every request.
+/// Which proxies are trusted, and what is believed of them. Without any, the fields of proxies are taken from every request.
 ///
 /// Clones share what they have logged.
 ///
@@ -62,12 +62,12 @@ use crate::wire::{Error, Known, Name, RequestHead};
 /// assert_eq!(head.get(Known::RemoteAddr), Some(&b"198.51.100.7"[..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Proxies {
     networks: Vec<Network>,
     unix: bool,
     anyone: bool,
-    fields: Fields,
+    fields: Vec<Field>,
     told: Arc<Told>,
 }
 
@@ -84,23 +84,28 @@ pub enum Trusted {
     Anyone,
 }
 
-/// Which fields are read. What is not read is taken away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A field by which proxies tell of their client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fields {
-    /// Both kinds. They must not contradict each other.
-    #[default]
-    Both,
-    /// `X-Forwarded-*`
-    XForwarded,
-    /// `Forwarded`
+pub enum Field {
+    /// `X-Forwarded-For`
+    For,
+    /// `X-Forwarded-Proto`
+    Proto,
+    /// `X-Forwarded-Host`
+    Host,
+    /// `X-Forwarded-Port`
+    Port,
+    /// `X-Forwarded-Prefix`
+    Prefix,
+    /// `Forwarded`, of RFC 7239
     Forwarded,
 }
 
-/// A text that is none of the [`Fields`].
+/// A text that is none of the [`Field`]s.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a kind of fields: expected both, x-forwarded or forwarded")]
-pub struct UnknownFields(String);
+#[error("{0:?} is not a field of proxies: expected for, proto, host, port, prefix or forwarded")]
+pub struct UnknownField(String);
 
 /// A handler behind trusted proxies; [`Proxies::around`] makes it.
 pub struct Behind<H> {
@@ -121,10 +126,13 @@ struct Told {
     refused: AtomicBool,
 }
 
+/// An address, and the port if it is told.
+type Client = (IpAddr, Option<u16>);
+
 /// What is believed of one request.
 #[derive(Debug, Default)]
 struct Believed {
-    client: Option<(IpAddr, Option<u16>)>,
+    client: Option<Client>,
     scheme: Option<Scheme>,
     host: Option<String>,
 }
@@ -145,9 +153,10 @@ impl Proxies {
         self
     }
 
-    /// Which fields the trusted proxies set themselves; both kinds by default.
-    pub fn fields(mut self, fields: Fields) -> Proxies {
-        self.fields = fields;
+    /// Which fields every trusted proxy replaces, removes or adds to, and which are therefore read; [`Field::For`] and [`Field::Proto`] by
+    /// default.
+    pub fn fields(mut self, fields: impl IntoIterator<Item = Field>) -> Proxies {
+        self.fields = fields.into_iter().collect();
         self
     }
 
@@ -161,7 +170,7 @@ impl Proxies {
     /// # Errors
     /// What a trusted proxy says cannot be read, or contradicts itself. The request is to be refused; its head is as it was.
     pub fn apply(&self, head: &mut RequestHead) -> Result<(), Error> {
-        let told = head.iter().any(|(name, _)| family(name).is_some());
+        let told = head.iter().any(|(name, _)| Kind::of(name).is_some());
         if !told {
             return Ok(());
         }
@@ -169,14 +178,14 @@ impl Proxies {
             self.strip(head);
             return Ok(());
         }
-        let (old, new) = (self.fields != Fields::Forwarded, self.fields != Fields::XForwarded);
-        let (mut x, mut rest) = (Believed::default(), x_forwarded::Fields::default());
-        if old {
-            rest = x_forwarded::parse(head)?;
-            x = Believed { client: self.client(x_forwarded::chain(head))?.0, scheme: rest.scheme, host: rest.host.take() };
+        let reads = |field| self.fields.contains(&field);
+        let mut rest = x_forwarded::parse(head, reads)?;
+        let mut x = Believed { client: None, scheme: rest.scheme, host: rest.host.take() };
+        if reads(Field::For) {
+            x.client = self.client(x_forwarded::chain(head))?.0;
         }
         let mut f = Believed::default();
-        if let Some(field) = head.get(Known::HttpForwarded).filter(|_| new) {
+        if let Some(field) = head.get(Known::HttpForwarded).filter(|_| reads(Field::Forwarded)) {
             let elements = forwarded::parse(field)?;
             // An element that names nobody ends the chain as one that hides its client does.
             let chain = elements.iter().rev().map(|element| Ok(element.from.unwrap_or(Node::Hidden)));
@@ -185,11 +194,7 @@ impl Proxies {
             f = Believed { client, scheme: element.scheme, host: element.host };
         }
         let believed = x.and(f)?;
-        match self.fields {
-            Fields::Both => {}
-            Fields::XForwarded => head.retain(|name| family(name) != Some(Family::Forwarded)),
-            Fields::Forwarded => head.retain(|name| family(name) != Some(Family::X)),
-        }
+        head.retain(|name| Kind::of(name).is_none_or(|kind| matches!(kind, Kind::Told(field) if reads(field))));
         believed.put(head, rest.port);
         if let Some(prefix) = rest.prefix.filter(|prefix| !prefix.is_empty()) {
             let script = [&prefix, head.get(Known::ScriptName).unwrap_or_default()].concat();
@@ -199,7 +204,7 @@ impl Proxies {
     }
 
     /// The last of a chain that is no trusted proxy, and how many links were looked at. `chain` begins nearest to us.
-    fn client(&self, chain: impl Iterator<Item = Result<Node, Error>>) -> Result<(Option<(IpAddr, Option<u16>)>, usize), Error> {
+    fn client(&self, chain: impl Iterator<Item = Result<Node, Error>>) -> Result<(Option<Client>, usize), Error> {
         let (mut client, mut hops) = (None, 0);
         for node in chain {
             hops += 1;
@@ -238,7 +243,7 @@ impl Proxies {
                 if remote.is_empty() { "a peer on a Unix socket".to_owned() } else { remote.escape_debug().to_string() }
             );
         }
-        head.retain(|name| family(name).is_none());
+        head.retain(|name| Kind::of(name).is_none());
     }
 
     fn refuse(&self, exchange: &mut dyn Exchange, error: &Error) {
@@ -355,48 +360,59 @@ impl fmt::Display for Trusted {
     }
 }
 
-impl FromStr for Fields {
-    type Err = UnknownFields;
+impl FromStr for Field {
+    type Err = UnknownField;
 
-    fn from_str(text: &str) -> Result<Fields, UnknownFields> {
-        [Fields::Both, Fields::XForwarded, Fields::Forwarded]
-            .into_iter()
-            .find(|fields| fields.to_string() == text)
-            .ok_or_else(|| UnknownFields(text.to_owned()))
+    fn from_str(text: &str) -> Result<Field, UnknownField> {
+        FIELDS.iter().find(|(name, _)| *name == text).map(|(_, field)| *field).ok_or_else(|| UnknownField(text.to_owned()))
     }
 }
 
-impl fmt::Display for Fields {
+impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Fields::Both => "both",
-            Fields::XForwarded => "x-forwarded",
-            Fields::Forwarded => "forwarded",
+        f.write_str(FIELDS.iter().find(|(_, field)| field == self).map_or("", |(name, _)| name))
+    }
+}
+
+impl Default for Proxies {
+    fn default() -> Self {
+        Proxies { networks: Vec::new(), unix: false, anyone: false, fields: vec![Field::For, Field::Proto], told: Arc::default() }
+    }
+}
+
+/// What a variable is that proxies set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Told(Field),
+    /// Something else of the kind, which programs read nevertheless: `X-Real-IP`, `X-Forwarded-Ssl`.
+    Other,
+}
+
+impl Kind {
+    fn of(name: Name<'_>) -> Option<Kind> {
+        Some(match name {
+            Name::Known(Known::HttpXForwardedFor) => Kind::Told(Field::For),
+            Name::Known(Known::HttpXForwardedProto) => Kind::Told(Field::Proto),
+            Name::Known(Known::HttpXForwardedHost) => Kind::Told(Field::Host),
+            Name::Known(Known::HttpXForwardedPort) => Kind::Told(Field::Port),
+            Name::Known(Known::HttpForwarded) => Kind::Told(Field::Forwarded),
+            Name::Known(Known::HttpXRealIp) => Kind::Other,
+            Name::Known(_) => return None,
+            Name::Other(b"HTTP_X_FORWARDED_PREFIX") => Kind::Told(Field::Prefix),
+            Name::Other(name) if name.starts_with(b"HTTP_X_FORWARDED_") => Kind::Other,
+            Name::Other(_) => return None,
         })
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    X,
-    Forwarded,
-}
-
-/// Whether a variable is a field that proxies set. `X-Forwarded-` may be followed by anything: programs read `-Protocol`, `-Ssl`, `-Server`.
-fn family(name: Name<'_>) -> Option<Family> {
-    match name {
-        Name::Known(Known::HttpForwarded) => Some(Family::Forwarded),
-        Name::Known(
-            Known::HttpXForwardedFor
-            | Known::HttpXForwardedHost
-            | Known::HttpXForwardedPort
-            | Known::HttpXForwardedProto
-            | Known::HttpXRealIp,
-        ) => Some(Family::X),
-        Name::Known(_) => None,
-        Name::Other(name) => name.starts_with(b"HTTP_X_FORWARDED_").then_some(Family::X),
-    }
-}
+const FIELDS: [(&str, Field); 6] = [
+    ("for", Field::For),
+    ("proto", Field::Proto),
+    ("host", Field::Host),
+    ("port", Field::Port),
+    ("prefix", Field::Prefix),
+    ("forwarded", Field::Forwarded),
+];
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::*;
 
 fn proxies(trusted: &[&str]) -> Proxies {
-    trusted.iter().fold(Proxies::new(), |proxies, text| proxies.trust(text.parse().unwrap()))
+    let fields = FIELDS.map(|(_, field)| field);
+    trusted.iter().fold(Proxies::new().fields(fields), |proxies, text| proxies.trust(text.parse().unwrap()))
 }
 
 fn head(remote: &str, fields: &[(&str, &str)]) -> RequestHead {
@@ -117,10 +118,10 @@ fn anyone_and_unix_are_words() {
         assert_eq!(text.parse::<Trusted>().unwrap().to_string(), text);
     }
     assert!("**".parse::<Trusted>().is_err());
-    for text in ["both", "x-forwarded", "forwarded"] {
-        assert_eq!(text.parse::<Fields>().unwrap().to_string(), text);
+    for text in ["for", "proto", "host", "port", "prefix", "forwarded"] {
+        assert_eq!(text.parse::<Field>().unwrap().to_string(), text);
     }
-    assert!("all".parse::<Fields>().is_err());
+    assert!("all".parse::<Field>().is_err());
 }
 
 #[test]
@@ -166,10 +167,10 @@ fn both_kinds_may_agree_and_complete_each_other_but_not_contradict() {
     let agree = [(FOR, "6.6.6.6, 1.2.3.4"), (FORWARDED, "for=9.9.9.9, for=\"1.2.3.4:5\";proto=https")];
     assert_eq!(client(&both, "10.0.0.1", &agree), "1.2.3.4 5");
     assert_eq!(after(&both, "10.0.0.1", &agree, "HTTPS"), "on");
-    for fields in [
-        [(FOR, "1.2.3.4"), (FORWARDED, "for=127.0.0.1")],
-        [(PROTO, "http"), (FORWARDED, "proto=https")],
-        [(HOST, "a"), (FORWARDED, "host=b")],
+    for (fields, field) in [
+        ([(FOR, "1.2.3.4"), (FORWARDED, "for=127.0.0.1")], Field::For),
+        ([(PROTO, "http"), (FORWARDED, "proto=https")], Field::Proto),
+        ([(HOST, "a"), (FORWARDED, "host=b")], Field::Host),
     ] {
         let mut contradicting = head("10.0.0.1", &fields);
         let error = both.apply(&mut contradicting).unwrap_err();
@@ -177,12 +178,38 @@ fn both_kinds_may_agree_and_complete_each_other_but_not_contradict() {
         assert_eq!(error.status(), 400);
         assert_eq!(format!("{contradicting:?}"), format!("{:?}", head("10.0.0.1", &fields)));
         // Whoever says which of them proxies set, has no contradiction.
-        for (chosen, left, gone) in [(Fields::XForwarded, fields[0].0, FORWARDED), (Fields::Forwarded, FORWARDED, fields[0].0)] {
+        for (chosen, left, gone) in [(field, fields[0].0, FORWARDED), (Field::Forwarded, FORWARDED, fields[0].0)] {
             let mut head = head("10.0.0.1", &fields);
-            both.clone().fields(chosen).apply(&mut head).unwrap();
+            both.clone().fields([chosen]).apply(&mut head).unwrap();
             assert!(head.get_named(left.as_bytes()).is_some() && head.get_named(gone.as_bytes()).is_none());
         }
     }
+}
+
+#[test]
+fn what_a_proxy_may_merely_pass_on_is_not_read_unasked_and_taken_away() {
+    let usual = Proxies::new().trust("10.0.0.0/8".parse().unwrap());
+    let mut head = head(
+        "10.0.0.1",
+        &[
+            (FOR, "198.51.100.7"),
+            (PROTO, "https"),
+            (HOST, "evil"),
+            ("HTTP_X_FORWARDED_PORT", "evil"),
+            ("HTTP_X_FORWARDED_PREFIX", "/evil"),
+            (FORWARDED, "for=\"evil"),
+            ("HTTP_X_REAL_IP", "evil"),
+            ("HTTP_X_FORWARDED_SSL", "evil"),
+        ],
+    );
+    usual.apply(&mut head).unwrap();
+    assert!(!format!("{head:?}").contains("evil"), "{head:?}");
+    let value = |name: &str| head.get_named(name.as_bytes());
+    assert_eq!(
+        (value("REMOTE_ADDR"), value("HTTPS"), value("HTTP_HOST")),
+        (Some(&b"198.51.100.7"[..]), Some(&b"on"[..]), Some(&b"inner:8000"[..]))
+    );
+    assert_eq!((value(FOR), value(PROTO)), (Some(&b"198.51.100.7"[..]), Some(&b"https"[..])));
 }
 
 #[test]

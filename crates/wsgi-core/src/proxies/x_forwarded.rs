@@ -1,7 +1,7 @@
 //! The `X-Forwarded-*` fields, which no standard describes and nearly every proxy sends.
 
-use super::Scheme;
 use super::node::{Node, is_host, parse_port};
+use super::{Field, Scheme};
 use crate::wire::{Error, Known, RequestHead, decoded};
 
 /// What the fields of one request say, each as the proxy nearest to us has left it.
@@ -14,28 +14,28 @@ pub(super) struct Fields {
     pub(super) prefix: Option<Vec<u8>>,
 }
 
-/// Reads all but `X-Forwarded-For`, of which only as much is looked at as is needed.
+/// Reads what `reads` says, but for `X-Forwarded-For`, of which only as much is looked at as is needed.
 ///
 /// Of a list the last counts: some proxies add to a field instead of replacing it, and what stands before may be anybody's.
 ///
 /// # Errors
 /// A value that cannot be used.
-pub(super) fn parse(head: &RequestHead) -> Result<Fields, Error> {
+pub(super) fn parse(head: &RequestHead, reads: impl Fn(Field) -> bool) -> Result<Fields, Error> {
     let wrong = |name: &str, value: &str, expected: &str| Error::malformed(format!("{name} field is {value:?}, expected {expected}"));
     let mut fields = Fields::default();
-    if let Some(value) = last(head.get(Known::HttpXForwardedProto)) {
+    if let Some(value) = last(head.get(Known::HttpXForwardedProto).filter(|_| reads(Field::Proto))) {
         fields.scheme = Some(Scheme::parse(&value).ok_or_else(|| wrong("X-Forwarded-Proto", &value, "http or https"))?);
     }
-    if let Some(value) = last(head.get(Known::HttpXForwardedHost)) {
+    if let Some(value) = last(head.get(Known::HttpXForwardedHost).filter(|_| reads(Field::Host))) {
         if !is_host(&value) {
             return Err(wrong("X-Forwarded-Host", &value, "a host and perhaps a port"));
         }
         fields.host = Some(value);
     }
-    if let Some(value) = last(head.get(Known::HttpXForwardedPort)) {
+    if let Some(value) = last(head.get(Known::HttpXForwardedPort).filter(|_| reads(Field::Port))) {
         fields.port = Some(parse_port(&value, 1).ok_or_else(|| wrong("X-Forwarded-Port", &value, "a port"))?);
     }
-    if let Some(value) = last(head.get_named(b"HTTP_X_FORWARDED_PREFIX")) {
+    if let Some(value) = last(head.get_named(b"HTTP_X_FORWARDED_PREFIX").filter(|_| reads(Field::Prefix))) {
         fields.prefix = Some(prefix(&value).ok_or_else(|| wrong("X-Forwarded-Prefix", &value, "a path such as /shop"))?);
     }
     Ok(fields)
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_last_of_a_list_counts_and_what_is_empty_says_nothing() {
-        let scheme = |value| parse(&head("HTTP_X_FORWARDED_PROTO", value)).map(|fields| fields.scheme);
+        let scheme = |value| parse(&head("HTTP_X_FORWARDED_PROTO", value), |_| true).map(|fields| fields.scheme);
         assert_eq!(scheme("http, HTTPS"), Ok(Some(Scheme::Https)));
         assert_eq!(scheme("https,http , "), Ok(Some(Scheme::Http)));
         assert_eq!(scheme(" , "), Ok(None));
@@ -89,19 +89,19 @@ mod tests {
         for value in ["ws", "https http", "on"] {
             assert_eq!(scheme(value).unwrap_err().status(), 400);
         }
-        let port = |value| parse(&head("HTTP_X_FORWARDED_PORT", value)).map(|fields| fields.port);
+        let port = |value| parse(&head("HTTP_X_FORWARDED_PORT", value), |_| true).map(|fields| fields.port);
         assert_eq!(port("8443"), Ok(Some(8443)));
         for value in ["0", "-1", "65536", "80 80", "http"] {
             assert!(port(value).is_err(), "{value}");
         }
-        let host = |value| parse(&head("HTTP_X_FORWARDED_HOST", value)).map(|fields| fields.host);
+        let host = |value| parse(&head("HTTP_X_FORWARDED_HOST", value), |_| true).map(|fields| fields.host);
         assert_eq!(host("inner, example.org:8080").unwrap().as_deref(), Some("example.org:8080"));
         assert!(host("a/b").is_err());
     }
 
     #[test]
     fn a_prefix_is_a_decoded_path_that_stays_on_this_host() {
-        let prefix = |value| parse(&head("HTTP_X_FORWARDED_PREFIX", value)).map(|fields| fields.prefix);
+        let prefix = |value| parse(&head("HTTP_X_FORWARDED_PREFIX", value), |_| true).map(|fields| fields.prefix);
         for (value, decoded) in [("/shop", "/shop"), ("/shop/", "/shop"), ("/", ""), ("/a/b%C3%A9", "/a/bé"), ("/x, /shop", "/shop")] {
             assert_eq!(prefix(value).unwrap().unwrap(), decoded.as_bytes(), "{value}");
         }

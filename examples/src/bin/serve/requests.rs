@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wsgi_core::Handler;
-use wsgi_core::proxies::{Fields, Proxies, Trusted};
+use wsgi_core::proxies::{Field, Proxies, Trusted, UnknownField};
 use wsgi_core::wire::Limits;
 use wsgi_core::wsgi::{Harakiri, UnsizedBody};
 
@@ -16,7 +16,8 @@ use crate::replacement::Replacement;
 pub(crate) struct Requests {
     /// Proxies that are believed who the client is. Without any, nothing is looked at and nothing taken away.
     pub(crate) trusted: Vec<Trusted>,
-    pub(crate) fields: Fields,
+    /// What they set themselves.
+    pub(crate) fields: Vec<Field>,
     /// Connections for HTTP begin with the header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     /// Bodies of unknown length are not read beforehand.
@@ -31,7 +32,7 @@ impl Default for Requests {
     fn default() -> Self {
         Requests {
             trusted: Vec::new(),
-            fields: Fields::default(),
+            fields: vec![Field::For, Field::Proto],
             proxy_protocol: false,
             stream_unsized: false,
             harakiri: None,
@@ -50,6 +51,21 @@ impl Requests {
             self.trusted.push(text.trim().parse().map_err(|error: wsgi_core::server::NetworkError| error.to_string())?);
         }
         Ok(())
+    }
+
+    /// Takes the list of fields that proxies set, in place of the one before.
+    ///
+    /// # Errors
+    /// What is no such field.
+    pub(crate) fn set_fields(&mut self, list: &str) -> Result<(), String> {
+        let fields = list.split(',').map(|text| text.trim().parse().map_err(|error: UnknownField| error.to_string()));
+        self.fields = fields.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Those fields as they are given.
+    pub(crate) fn fields(&self) -> String {
+        self.fields.iter().map(Field::to_string).collect::<Vec<_>>().join(",")
     }
 
     /// Bodies of unknown length: read first, up to what any body may have.
@@ -78,7 +94,8 @@ impl Requests {
         if self.trusted.is_empty() {
             return handler;
         }
-        let proxies = self.trusted.iter().fold(Proxies::new().fields(self.fields), |proxies, &trusted| proxies.trust(trusted));
+        let proxies =
+            self.trusted.iter().fold(Proxies::new().fields(self.fields.iter().copied()), |proxies, &trusted| proxies.trust(trusted));
         Arc::new(proxies.around(handler))
     }
 }

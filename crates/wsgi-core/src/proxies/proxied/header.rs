@@ -8,13 +8,16 @@ use std::str::FromStr;
 use super::crc32c::crc32c;
 use crate::wire::{Address, Error};
 
+/// The client, and what it connected to.
+pub(super) type Ends = (Address, Address);
+
 /// A header that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// How many bytes it takes.
     pub(super) bytes: usize,
-    /// The client, and what it connected to. `None`: what the connection itself says.
-    pub(super) ends: Option<(Address, Address)>,
+    /// `None`: what the connection itself says.
+    pub(super) ends: Option<Ends>,
 }
 
 /// Reads the header at the front of `input`. `None`: it is not whole.
@@ -58,7 +61,7 @@ fn text(input: &[u8]) -> Result<Option<Header>, Error> {
     Ok(Some(Header { bytes: line.len(), ends }))
 }
 
-fn tcp<A: FromStr + Into<IpAddr>>(addresses: [&str; 2], ports: [&str; 2]) -> Option<(Address, Address)> {
+fn tcp<A: FromStr + Into<IpAddr>>(addresses: [&str; 2], ports: [&str; 2]) -> Option<Ends> {
     let end = |at: usize| {
         // No sign, and no zero in front.
         let port: u16 = ports[at].parse().ok().filter(|port: &u16| port.to_string() == ports[at])?;
@@ -102,9 +105,7 @@ fn binary(input: &[u8]) -> Result<Option<Header>, Error> {
     Ok(Some(Header { bytes, ends: Some(ends) }))
 }
 
-type Ends<'a> = ((Address, Address), &'a [u8]);
-
-fn inet<const N: usize>(rest: &[u8]) -> Option<Ends<'_>>
+fn inet<const N: usize>(rest: &[u8]) -> Option<(Ends, &[u8])>
 where
     IpAddr: From<[u8; N]>,
 {
@@ -116,7 +117,7 @@ where
     Some(((end(source, from), end(destination, to)), rest))
 }
 
-fn unix(rest: &[u8]) -> Option<Ends<'_>> {
+fn unix(rest: &[u8]) -> Option<(Ends, &[u8])> {
     let (source, rest) = rest.split_at_checked(PATH_BYTES)?;
     let (destination, rest) = rest.split_at_checked(PATH_BYTES)?;
     // Up to the first zero. One that begins with it is no path, but an abstract name or none.

@@ -105,7 +105,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         short: None,
         value: Some("CIDR,..."),
         group: Group::Listening,
-        help: "Which proxies to believe who the client is (Forwarded, X-Forwarded-*): networks, unix or *; from others these fields are taken away; may be repeated",
+        help: "Which proxies to believe who the client is (X-Forwarded-*, Forwarded): networks, unix or *; others lose these fields; may be repeated",
         default: |_| String::new(),
         apply: |settings, value| settings.requests.trust(text(value)?),
     },
@@ -113,14 +113,11 @@ pub(super) static ENTRIES: &[Entry] = &[
         name: "forwarded-fields",
         aliases: &[],
         short: None,
-        value: Some("WHICH"),
+        value: Some("FIELD,..."),
         group: Group::Listening,
-        help: "Which fields those proxies set: x-forwarded, forwarded or both, which must not contradict each other",
-        default: |settings| settings.requests.fields.to_string(),
-        apply: |settings, value| {
-            settings.requests.fields = text(value)?.parse().map_err(|error: wsgi_core::proxies::UnknownFields| error.to_string())?;
-            Ok(())
-        },
+        help: "What those proxies set themselves: for, proto, host, port, prefix (of X-Forwarded-*), forwarded; a client chooses what they pass on",
+        default: |settings| settings.requests.fields(),
+        apply: |settings, value| settings.requests.set_fields(text(value)?),
     },
     Entry {
         name: "proxy-protocol",

@@ -202,7 +202,11 @@ fn a_wrong_value_is_told_with_what_was_expected() {
             "unix,10.0.0/8",
             "--forwarded-allow-ips \"unix,10.0.0/8\": \"10.0.0/8\" is not a network: expected an IP address, or one with a prefix length, such as 10.0.0.0/8",
         ),
-        ("forwarded-fields", "x", "--forwarded-fields \"x\": \"x\" is not a kind of fields: expected both, x-forwarded or forwarded"),
+        (
+            "forwarded-fields",
+            "for,x",
+            "--forwarded-fields \"for,x\": \"x\" is not a field of proxies: expected for, proto, host, port, prefix or forwarded",
+        ),
         ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
     ] {
         assert_eq!(applied(name, value).unwrap_err(), sentence);

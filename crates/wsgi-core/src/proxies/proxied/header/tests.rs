@@ -3,7 +3,7 @@
 use super::*;
 use crate::proxies::tests::Random;
 
-fn tcp_ends(source: &str, destination: &str) -> Option<(Address, Address)> {
+fn tcp_ends(source: &str, destination: &str) -> Option<Ends> {
     Some((Address::Tcp(source.parse().unwrap()), Address::Tcp(destination.parse().unwrap())))
 }
 
@@ -27,7 +27,7 @@ fn with_checksum(values: &[u8]) -> Vec<u8> {
 }
 
 /// Every header that is right, and what it says.
-fn good() -> Vec<(Vec<u8>, Option<(Address, Address)>)> {
+fn good() -> Vec<(Vec<u8>, Option<Ends>)> {
     let v4 = || tcp_ends("192.0.2.1:4711", "198.51.100.2:80");
     let v6 = || tcp_ends("[2001:db8::1]:4711", "[2001:db8::2]:80");
     let unix = |text: &str| [text.as_bytes(), &vec![0; PATH_BYTES - text.len()]].concat();
