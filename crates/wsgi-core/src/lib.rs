@@ -11,6 +11,7 @@
 //! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
+//! - [`observe`] shows requests as they go by, and [`access`] writes a line about each.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
@@ -72,6 +73,7 @@ python.stop(std::time::Duration::from_secs(5));
 
 #![deny(unsafe_code)]
 
+pub mod access;
 mod clock;
 mod exchange;
 mod failure;
@@ -79,6 +81,7 @@ mod failure;
 pub mod gateway;
 mod listening;
 mod mount;
+pub mod observe;
 mod panics;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]

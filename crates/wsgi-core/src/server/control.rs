@@ -73,7 +73,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
         }
         State::Lingering { .. } => return,
     };
-    tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
+    shared.refused(&connection.remote, &error);
     let mut date = HttpDate::from_unix(0);
     clock::refresh(&mut date);
     let mut output = Vec::new();

@@ -45,6 +45,8 @@ pub(super) struct Conversation<'a> {
     gone: Option<Failure>,
     /// A part of the reply was sent before its end.
     streaming: bool,
+    /// How many bytes the system has taken.
+    taken: u64,
 }
 
 /// How far the body was read from the connection.
@@ -76,6 +78,7 @@ impl<'a> Conversation<'a> {
             next: None,
             gone: None,
             streaming: false,
+            taken: 0,
         }
     }
 
@@ -200,6 +203,7 @@ impl<'a> Conversation<'a> {
                 0 => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
                 sent => {
                     at += sent;
+                    self.taken += sent as u64;
                     waited = Duration::ZERO;
                 }
             }
@@ -233,7 +237,10 @@ impl<'a> Conversation<'a> {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
                 }
                 Ok(Some(0)) => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
-                Ok(Some(_)) => waited = Duration::ZERO,
+                Ok(Some(sent)) => {
+                    self.taken += sent as u64;
+                    waited = Duration::ZERO;
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     return exchange::copy_file(file, offset..end, |block| {
                         self.scratch.output.extend_from_slice(block);
@@ -334,6 +341,7 @@ impl Exchange for Conversation<'_> {
                 }
                 match socket.send(output) {
                     Ok(sent) => {
+                        self.taken += sent as u64;
                         taken = sent == output.len();
                         output.drain(..sent);
                     }
@@ -349,12 +357,14 @@ impl Exchange for Conversation<'_> {
             left = rest;
             match socket.send_both(output, piece) {
                 Ok(sent) if sent >= output.len() => {
+                    self.taken += sent as u64;
                     let unsent = &piece[sent - output.len()..];
                     taken = unsent.is_empty();
                     output.clear();
                     output.extend_from_slice(unsent);
                 }
                 Ok(sent) => {
+                    self.taken += sent as u64;
                     taken = false;
                     output.drain(..sent);
                     output.extend_from_slice(piece);
@@ -379,6 +389,10 @@ impl Exchange for Conversation<'_> {
         if self.next.is_none() {
             self.next = Some(self.connection.protocol.abort(&mut self.scratch.output));
         }
+    }
+
+    fn taken(&self) -> Option<u64> {
+        Some(self.taken)
     }
 
     fn log(&mut self, text: &[u8]) -> bool {

@@ -60,8 +60,9 @@ use self::worker::Worker;
 use crate::Handler;
 use crate::listening::Door;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
+use crate::observe::{Observer, Refusal};
 use crate::panics::survive;
-use crate::wire::{Dialect, Link};
+use crate::wire::{Address, Dialect, Error, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
 pub struct Server {
@@ -72,6 +73,7 @@ pub struct Server {
     max_connections: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 /// How long peers may take. Deadlines are kept to within an eighth of the shortest of them, or 250 ms.
@@ -110,6 +112,7 @@ impl Server {
             max_connections: 16 * 1024,
             read_ahead: 64 * 1024,
             multiprocess: false,
+            observers: Vec::new(),
         }
     }
 
@@ -152,6 +155,13 @@ impl Server {
         self
     }
 
+    /// Tells this observer of requests that are refused before any handler sees them; of the others it learns from an
+    /// [`Observed`](crate::observe::Observed) handler. May be called for several.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Server {
+        self.observers.push(observer);
+        self
+    }
+
     /// Starts the threads. Connections are accepted from now on.
     ///
     /// # Errors
@@ -176,6 +186,7 @@ impl Server {
             threads: self.threads,
             read_ahead: self.read_ahead,
             multiprocess: self.multiprocess,
+            observers: self.observers,
             poller,
             waker,
             listeners: listeners.collect(),
@@ -284,6 +295,7 @@ struct Shared {
     threads: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
     poller: OwnedFd,
     waker: OwnedFd,
     listeners: Vec<Entry>,
@@ -393,6 +405,14 @@ impl Shared {
             self.wake();
         }
         Some(index)
+    }
+
+    /// Says of a request that no handler sees it, and why.
+    fn refused(&self, remote: &Address, error: &Error) {
+        tracing::info!(target: "wsgi", remote = %remote, "request refused: {error}");
+        for observer in &self.observers {
+            observer.refused(&Refusal::new(remote, error));
+        }
     }
 
     /// Blocks the control thread for a while, or until something is asked of it.

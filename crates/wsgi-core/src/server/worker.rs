@@ -263,7 +263,7 @@ impl Worker {
     }
 
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
-        tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
+        self.shared.refused(&connection.remote, error);
         connection.state = State::Reading;
         clock::refresh(&mut self.scratch.date);
         connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);

@@ -1,0 +1,3 @@
+//! What observers see of requests over real sockets.
+
+mod access;
