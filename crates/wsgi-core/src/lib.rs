@@ -41,6 +41,7 @@ python.stop(std::time::Duration::from_secs(5));
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
 //! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
+//! | `metrics` | no | `metrics`: counters and times, as Prometheus, uWSGI's tools and people read them |
 //! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
 //! | `json` | no | JSON for `testing::Client`, by serde; it brings `testing` with it |
 //!
@@ -80,6 +81,8 @@ mod failure;
 #[cfg(feature = "tokio")]
 pub mod gateway;
 mod listening;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod mount;
 pub mod observe;
 mod panics;

@@ -26,9 +26,9 @@ use crate::{Exchange, Handler};
 
 /// Who is told of every request. Called on the thread of the request, by several threads at once; must not wait.
 pub trait Observer: Send + Sync {
-    /// A request is about to be handled.
-    fn began(&self, request: &RequestHead) {
-        let _ = request;
+    /// A request is about to be handled, at this time.
+    fn began(&self, request: &RequestHead, begun: Instant) {
+        let _ = (request, begun);
     }
 
     /// Its handler has returned.
@@ -66,6 +66,8 @@ pub struct Seen<'a> {
     pub received_bytes: u64,
     /// What became of the reply.
     pub outcome: Outcome,
+    /// The application raised an exception that it did not handle, or broke PEP 3333, or a handler in Rust panicked.
+    pub raised: bool,
     /// Where the time went.
     pub spent: Spent,
 }
@@ -140,17 +142,17 @@ impl<H: Handler> Observed<H> {
 
 impl<H: Handler> Handler for Observed<H> {
     fn handle(&self, exchange: &mut dyn Exchange) {
-        for observer in &*self.observers {
-            observer.began(exchange.head());
-        }
         let begun = Instant::now();
-        let outer = ATTACHING.replace(Attaching::Wanted(Duration::ZERO));
+        for observer in &*self.observers {
+            observer.began(exchange.head(), begun);
+        }
+        let outer = NOTES.replace(Some(Notes::default()));
         let mut measured = Measured::new(exchange, self.keeps_reply);
         let outcome = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&mut measured)));
         measured.conclude();
-        if let Attaching::Wanted(waited) = ATTACHING.replace(outer) {
-            measured.spent.attaching = waited;
-        }
+        let notes = NOTES.replace(outer).unwrap_or_default();
+        measured.raised = notes.raised || outcome.is_err();
+        measured.spent.attaching = notes.attaching;
         measured.spent.whole = begun.elapsed();
         let seen = measured.seen();
         for observer in &*self.observers {
@@ -181,6 +183,7 @@ struct Measured<'a> {
     finished: bool,
     aborted: bool,
     lost: bool,
+    raised: bool,
     spent: Spent,
 }
 
@@ -199,6 +202,7 @@ impl<'a> Measured<'a> {
             finished: false,
             aborted: false,
             lost: false,
+            raised: false,
             spent: Spent::default(),
         }
     }
@@ -233,6 +237,7 @@ impl<'a> Measured<'a> {
             body_bytes,
             received_bytes: self.received_bytes,
             outcome,
+            raised: self.raised,
             spent: self.spent,
         }
     }
@@ -359,26 +364,37 @@ impl Exchange for Measured<'_> {
     }
 }
 
-/// Whether anyone wants to know how long the request of this thread waits for the interpreter.
-#[derive(Clone, Copy)]
-enum Attaching {
-    Unwanted,
-    /// And how long it has waited so far.
-    Wanted(Duration),
+/// What only the innermost handler can tell of the request of this thread.
+#[derive(Clone, Copy, Default)]
+struct Notes {
+    attaching: Duration,
+    raised: bool,
 }
 
 /// Runs `attach`, which waits for the interpreter and then calls what it is given; the wait counts as the current request's.
 #[cfg(feature = "python")]
 pub(crate) fn attaching<R>(attach: impl FnOnce(&dyn Fn()) -> R) -> R {
-    match ATTACHING.get() {
-        Attaching::Unwanted => attach(&|| {}),
-        Attaching::Wanted(_) => {
-            let begun = Instant::now();
-            attach(&|| ATTACHING.set(Attaching::Wanted(begun.elapsed())))
-        }
+    if NOTES.get().is_none() {
+        return attach(&|| {});
     }
+    let begun = Instant::now();
+    attach(&|| note(|notes| notes.attaching = begun.elapsed()))
+}
+
+/// Notes that the application of the current request has failed.
+#[cfg(feature = "python")]
+pub(crate) fn raised() {
+    note(|notes| notes.raised = true);
+}
+
+#[cfg(feature = "python")]
+fn note(change: impl FnOnce(&mut Notes)) {
+    let mut notes = NOTES.get();
+    notes.as_mut().map(change);
+    NOTES.set(notes);
 }
 
 thread_local! {
-    static ATTACHING: Cell<Attaching> = const { Cell::new(Attaching::Unwanted) };
+    /// None while nobody wants to know.
+    static NOTES: Cell<Option<Notes>> = const { Cell::new(None) };
 }

@@ -55,9 +55,9 @@ struct Shared {
 struct State {
     buffer: Vec<u8>,
     /// Lines that found no room since the log last said so.
-    dropped: u64,
+    untold: u64,
     /// Since the beginning.
-    lost_ever: u64,
+    dropped: u64,
     reopen: bool,
     ending: bool,
     /// The thread has nothing in its hands.
@@ -90,8 +90,8 @@ impl Lines {
     pub fn push(&self, line: &[u8]) {
         let mut state = self.owner.shared.lock();
         if state.ending || state.buffer.len() + line.len() > self.owner.shared.capacity {
+            state.untold += 1;
             state.dropped += 1;
-            state.lost_ever += 1;
             return;
         }
         let (was_empty, was_low) = (state.buffer.is_empty(), state.buffer.len() < self.owner.shared.capacity / 2);
@@ -105,7 +105,7 @@ impl Lines {
 
     /// How many lines were dropped so far.
     pub fn dropped(&self) -> u64 {
-        self.owner.shared.lock().lost_ever
+        self.owner.shared.lock().dropped
     }
 
     /// Opens the destination anew, after a file was renamed or standard error became another. What was pushed before is written to the old one. If that cannot be done, the log says so and the old file is written on.
@@ -181,7 +181,7 @@ impl Shared {
                 state = self.bell.wait_timeout(state, GATHER).unwrap_or_else(PoisonError::into_inner).0;
             }
             std::mem::swap(&mut batch, &mut state.buffer);
-            let (reopen, ending, dropped) = (std::mem::take(&mut state.reopen), state.ending, std::mem::take(&mut state.dropped));
+            let (reopen, ending, dropped) = (std::mem::take(&mut state.reopen), state.ending, std::mem::take(&mut state.untold));
             state.idle = false;
             drop(state);
 
@@ -223,7 +223,7 @@ impl Shared {
                 Ok(count) => {
                     batch = &batch[count..];
                     if told {
-                        let lost = std::mem::take(&mut self.lock().dropped);
+                        let lost = std::mem::take(&mut self.lock().untold);
                         tracing::info!(target: "wsgi", "access log: {} is written again, {lost} lines were lost meanwhile", self.destination);
                         told = false;
                     }

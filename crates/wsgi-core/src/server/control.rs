@@ -13,6 +13,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     while !shared.stopping() {
         shared.rest(tick(shared));
         expire(shared);
+        shared.traffic[shared.threads].publish();
         shared.resume_listeners();
     }
     shut_down(shared);

@@ -39,6 +39,7 @@ mod conversation;
 mod sigpipe;
 mod slots;
 mod socket;
+mod status;
 mod worker;
 
 use std::collections::VecDeque;
@@ -56,6 +57,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use self::connection::{Connection, State};
 use self::slots::Slots;
 use self::socket::Socket;
+use self::status::Traffic;
+pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
 use crate::listening::Door;
@@ -187,6 +190,7 @@ impl Server {
             read_ahead: self.read_ahead,
             multiprocess: self.multiprocess,
             observers: self.observers,
+            traffic: (0..=self.threads).map(|_| Traffic::default()).collect(),
             poller,
             waker,
             listeners: listeners.collect(),
@@ -197,7 +201,7 @@ impl Server {
         });
         let mut running = Running { shared: Arc::clone(&shared), workers: Vec::new(), control: None };
         for number in 1..=self.threads {
-            let mut worker = Worker::new(Arc::clone(&shared));
+            let mut worker = Worker::new(Arc::clone(&shared), number - 1);
             let handler = Arc::clone(&shared.handler);
             let body = move || {
                 handler.thread(&mut || worker.run());
@@ -268,7 +272,7 @@ impl Running {
     }
 }
 
-/// Ends a running server. Clones end the same one.
+/// Ends a running server, and tells what it is at. Clones are about the same one.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -279,6 +283,11 @@ impl Handle {
     /// [`Timeouts::shutdown`] has passed. Further calls change nothing.
     pub fn shutdown(&self) {
         self.shared.advance(STOPPING);
+    }
+
+    /// What the server is at. Looks at every connection without waiting for any: ten thousand take some hundreds of microseconds.
+    pub fn status(&self) -> Status {
+        self.shared.status()
     }
 
     /// Cuts off what still runs, without waiting for the deadline.
@@ -296,6 +305,8 @@ struct Shared {
     read_ahead: usize,
     multiprocess: bool,
     observers: Vec<Arc<dyn Observer>>,
+    /// One for each worker, and the last for the control thread.
+    traffic: Box<[Traffic]>,
     poller: OwnedFd,
     waker: OwnedFd,
     listeners: Vec<Entry>,

@@ -20,6 +20,8 @@ use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
 pub(super) struct Worker {
     shared: Arc<Shared>,
     scratch: Scratch,
+    /// Counted from 0.
+    number: usize,
 }
 
 /// What becomes of a connection for now.
@@ -33,8 +35,8 @@ enum Step {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>) -> Worker {
-        Worker { shared, scratch: Scratch::new() }
+    pub(super) fn new(shared: Arc<Shared>, number: usize) -> Worker {
+        Worker { shared, scratch: Scratch::new(), number }
     }
 
     /// Serves until the engine is done.
@@ -126,6 +128,7 @@ impl Worker {
             self.shared.slots.release(index);
             NEVER
         });
+        self.shared.traffic[self.number].publish();
     }
 
     fn step(&mut self, connection: &mut Connection, index: u32, hangup: bool, requests: &mut usize) -> Step {

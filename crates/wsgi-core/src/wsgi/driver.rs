@@ -22,6 +22,7 @@ use super::reply::{LARGE_BYTES, Phase, Reply};
 use super::session::{Session, State};
 use super::text::kind;
 use crate::Exchange;
+use crate::observe::raised;
 use crate::wire::{Known, RequestHead};
 
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
@@ -288,9 +289,13 @@ impl Call<'_> {
                 status = what.body.map_or(status, |broken| broken.status);
             }
             Failure::Raised(error) => {
+                raised();
                 self.errors.report(py, &format!("exception in application: {}\n{}", request, traceback(py, &error)));
             }
-            Failure::Broke(text) => self.errors.report(py, &format!("error in application: {}\n{text}\n", request)),
+            Failure::Broke(text) => {
+                raised();
+                self.errors.report(py, &format!("error in application: {}\n{text}\n", request));
+            }
             Failure::Short { declared, sent } => {
                 tracing::warn!(target: "wsgi", request, "application sent {sent} bytes, its Content-Length says {declared}");
             }
