@@ -75,6 +75,7 @@ fn requests_connections_and_bytes_are_counted() {
     assert!(metrics.snapshot().sent_bytes > counters.reply_body_bytes && counters.reply_body_bytes >= 4 + 4 + 22 + 4, "{snapshot:?}");
     assert!(snapshot.resident_bytes > 1 << 20 && snapshot.virtual_bytes > snapshot.resident_bytes);
     // What was counted by threads that have ended is kept.
+    drop(begun);
     server.stop();
     assert_eq!(metrics.snapshot().counters.requests(), 5);
     assert_eq!(metrics.snapshot().threads.len(), 0);

@@ -14,6 +14,7 @@ mod listening;
 mod nearest;
 mod options;
 mod port_owner;
+mod seeing;
 mod signals;
 mod welcome;
 
@@ -27,6 +28,7 @@ use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
 use options::{Action, Settings};
+use seeing::Seeing;
 use signals::Signals;
 
 fn main() -> ExitCode {
@@ -83,6 +85,7 @@ fn say(text: &str) {
 fn serve(settings: &Settings) -> Result<(), Failure> {
     let targets = settings.targets().map_err(Failure::Usage)?;
     start_logging(settings);
+    let seeing = Seeing::begin(&settings.seeing)?;
 
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
@@ -101,10 +104,11 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     // After the import: an application that installs handlers of its own must not keep the server from ending.
     let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
 
-    let server = Server::new(handler).threads(settings.threads).max_connections(settings.max_connections);
+    let server = seeing.of(Server::new(seeing.around(handler))).threads(settings.threads).max_connections(settings.max_connections);
     let server = listening::listen(server.timeouts(settings.timeouts.clone()), bound);
     let running = server.start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
+    seeing.running(running.handle());
     announce(&interpreter, &served, settings, &addresses);
     let urgency = signals.end(running.handle());
     running.wait();
@@ -113,6 +117,7 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
     if !unfinished.is_empty() {
         tracing::warn!("leaving without Python's threads that did not end: {}", unfinished.join(", "));
     }
+    seeing.end();
     Ok(())
 }
 

@@ -11,8 +11,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
+use wsgi_core::access::Destination;
 use wsgi_core::server::{ListenAddress, Network, Timeouts};
 use wsgi_core::wire::{Limits, PathRule};
+
+use crate::seeing;
 
 /// What the server does, and how.
 #[derive(Clone, Debug)]
@@ -39,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) log_level: LevelFilter,
+    pub(crate) seeing: seeing::Options,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,7 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             log_level: LevelFilter::INFO,
+            seeing: seeing::Options::default(),
         }
     }
 }
@@ -144,6 +149,7 @@ pub(crate) enum Group {
     Capacity,
     Limits,
     Timeouts,
+    Seeing,
     Other,
 }
 
@@ -156,6 +162,7 @@ impl Group {
             Group::Capacity => "Capacity",
             Group::Limits => "Limits on requests",
             Group::Timeouts => "Timeouts, in seconds",
+            Group::Seeing => "Logs and figures",
             Group::Other => "Other",
         }
     }
@@ -497,6 +504,144 @@ pub(crate) static TABLE: &[Entry] = &[
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.shutdown = time),
     },
     Entry {
+        name: "access-log",
+        aliases: &["req-logger"],
+        short: None,
+        value: Some("FILE"),
+        group: Group::Seeing,
+        help: "Log each request to a file, or to standard output if it is -; USR1 opens it anew after it was renamed",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            let file = path(value)?;
+            let standard = file.as_os_str() == "-";
+            settings.seeing.access_log = Some(if standard { Destination::StandardOutput } else { Destination::File(file) });
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-format",
+        aliases: &["logformat"],
+        short: None,
+        value: Some("FORMAT"),
+        group: Group::Seeing,
+        help: "Log each request: uwsgi, common, combined, json, or a format of your own, such as %(addr) %(uri) %(status) or %h %r %>s",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            settings.seeing.format = Some(text(value)?.parse().map_err(|error: wsgi_core::access::FormatError| error.to_string())?);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "logto",
+        aliases: &[],
+        short: None,
+        value: Some("FILE"),
+        group: Group::Seeing,
+        help: "Log everything to a file, requests included: it becomes standard output and error; USR1 opens it anew",
+        default: |_| String::new(),
+        apply: |settings, value| path(value).map(|file| settings.seeing.log_to = Some(file)),
+    },
+    Entry {
+        name: "disable-logging",
+        aliases: &["disable-log"],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Log no requests but those that the options below choose",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.disable = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-4xx",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Log requests that were answered with 4xx",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.choice.client_errors = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-5xx",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Log requests that were answered with 5xx, or whose reply was given up",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.choice.server_errors = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-slow",
+        aliases: &[],
+        short: None,
+        value: Some("MS"),
+        group: Group::Seeing,
+        help: "Log requests that took at least so many milliseconds",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            number(value, 1..=86_400_000).map(|millis| settings.seeing.choice.slower_than = Some(Duration::from_millis(millis)))
+        },
+    },
+    Entry {
+        name: "log-zero",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Log requests whose reply had no body",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.choice.empty = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-x-forwarded-for",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Log the first address of X-Forwarded-For as the client's; only where a trusted proxy sets it",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.forwarded_for = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "stats",
+        aliases: &["stats-server"],
+        short: None,
+        value: Some("ADDR"),
+        group: Group::Seeing,
+        help: "Tell figures on a port of its own: /metrics for Prometheus, /stats as uWSGI does, /healthz and /readyz; uwsgitop and serve-top read it",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            settings.seeing.stats = Some(text(value)?.parse().map_err(|error: wsgi_core::server::AddressError| error.to_string())?);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "stats-http",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Nothing more: figures are told over HTTP to whoever asks in HTTP",
+        default: |_| String::new(),
+        apply: |_, _| Ok(()),
+    },
+    Entry {
         name: "log-level",
         aliases: &[],
         short: None,
@@ -653,6 +798,16 @@ mod tests {
             ("keep-alive", "7"),
             ("graceful-timeout", "7"),
             ("log-level", "debug"),
+            ("access-log", "-"),
+            ("log-format", "combined"),
+            ("logto", "x.log"),
+            ("disable-logging", ""),
+            ("log-4xx", ""),
+            ("log-5xx", ""),
+            ("log-slow", "500"),
+            ("log-zero", ""),
+            ("log-x-forwarded-for", ""),
+            ("stats", ":9191"),
             ("help", ""),
             ("version", ""),
         ] {
@@ -699,6 +854,8 @@ mod tests {
                  ciphers and certificates of clients cannot be set",
             ),
             ("home", "", "--home \"\": expected a value"),
+            ("log-format", "%(nonsense)", "--log-format \"%(nonsense)\": log format has no variable \"nonsense\""),
+            ("log-slow", "0", "--log-slow \"0\": expected a number from 1 to 86400000"),
             ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
         ] {
             assert_eq!(applied(name, value).unwrap_err(), sentence);

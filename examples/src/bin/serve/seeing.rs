@@ -1,0 +1,155 @@
+//! What the server tells of its requests: an access log, figures on a port of their own, and where its own log goes.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::Signals;
+use wsgi_core::Handler;
+use wsgi_core::access::{AccessLog, Choice, Destination, Format, Lines};
+use wsgi_core::metrics::{Metrics, Stats};
+use wsgi_core::observe::{Observed, Observer};
+use wsgi_core::server::{Handle, ListenAddress, Server};
+
+use crate::Failure;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Where standard output and error go, and with them everything that is logged.
+    pub(crate) log_to: Option<PathBuf>,
+    /// Where the access log goes, if not where the rest does.
+    pub(crate) access_log: Option<Destination>,
+    pub(crate) format: Option<Format>,
+    /// Only what [`choice`](Self::choice) says, whatever else was given.
+    pub(crate) disable: bool,
+    pub(crate) choice: Choice,
+    pub(crate) forwarded_for: bool,
+    pub(crate) stats: Option<ListenAddress>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { log_to: None, access_log: None, format: None, disable: false, choice: Choice::none(), forwarded_for: false, stats: None }
+    }
+}
+
+impl Options {
+    /// Which requests are logged; `None` if none is. Unlike uWSGI, this server logs none unless something asks for it.
+    fn chosen(&self) -> Option<Choice> {
+        if self.choice != Choice::none() {
+            return Some(self.choice.clone());
+        }
+        let asked = self.access_log.is_some() || self.format.is_some() || self.log_to.is_some();
+        (asked && !self.disable).then(Choice::default)
+    }
+}
+
+/// What sees requests go by.
+pub(crate) struct Seeing {
+    log_to: Option<PathBuf>,
+    log: Option<Arc<AccessLog>>,
+    metrics: Option<Metrics>,
+    _stats: Option<Stats>,
+}
+
+impl Seeing {
+    /// Opens what is to be written to, and listens for those who ask for figures: a probe learns from now on that the server is starting.
+    ///
+    /// # Errors
+    /// A file or an address cannot be had.
+    pub(crate) fn begin(options: &Options) -> Result<Seeing, Failure> {
+        if let Some(path) = &options.log_to {
+            redirect(path).map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))?;
+        }
+        let mut seeing = Seeing { log_to: options.log_to.clone(), log: None, metrics: None, _stats: None };
+        if let Some(choice) = options.chosen() {
+            let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
+            let lines = Lines::open(destination.clone());
+            let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {error}")))?;
+            let format = match &options.format {
+                Some(format) => format.clone(),
+                None => "uwsgi".parse().map_err(Failure::set_up)?,
+            };
+            let log = AccessLog::new(format, lines).choose(choice).believe_forwarded_for(options.forwarded_for);
+            seeing.log = Some(Arc::new(log));
+        }
+        if let Some(address) = &options.stats {
+            let metrics = Metrics::new();
+            let source = metrics.clone();
+            let stats = Stats::serve(address, move || vec![source.snapshot()]);
+            let stats = stats.map_err(|error| Failure::SetUp(format!("cannot tell figures on {address}: {error}")))?;
+            tracing::info!("figures on {}", stats.address());
+            (seeing.metrics, seeing._stats) = (Some(metrics), Some(stats));
+        }
+        seeing.reopen_on_usr1().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
+        Ok(seeing)
+    }
+
+    /// The handler, seen by whatever was asked for.
+    pub(crate) fn around(&self, handler: impl Handler + 'static) -> Arc<dyn Handler> {
+        let observers: Vec<_> = self.observers().collect();
+        if observers.is_empty() { Arc::new(handler) } else { Arc::new(Observed::new(handler, observers)) }
+    }
+
+    /// The server, whose refusals are seen too.
+    pub(crate) fn of(&self, server: Server) -> Server {
+        self.observers().fold(server, Server::observer)
+    }
+
+    /// Says that requests are answered.
+    pub(crate) fn running(&self, server: Handle) {
+        if let Some(metrics) = &self.metrics {
+            metrics.server(server);
+            metrics.set_ready(true);
+        }
+    }
+
+    /// Writes what is still to be written.
+    pub(crate) fn end(&self) {
+        if self.log.as_ref().is_some_and(|log| !log.lines().finish(PATIENCE)) {
+            tracing::warn!("leaving without the last lines of the access log, which are not taken");
+        }
+    }
+
+    fn observers(&self) -> impl Iterator<Item = Arc<dyn Observer>> {
+        let log = self.log.iter().map(|log| Arc::clone(log) as Arc<dyn Observer>);
+        log.chain(self.metrics.iter().map(Metrics::observer))
+    }
+
+    /// USR1 opens the files anew, after they were renamed.
+    fn reopen_on_usr1(&self) -> io::Result<()> {
+        let lines = self.log.as_ref().map(|log| log.lines().clone());
+        if lines.is_none() && self.log_to.is_none() {
+            return Ok(());
+        }
+        let (mut signals, log_to) = (Signals::new([SIGUSR1])?, self.log_to.clone());
+        std::thread::Builder::new().name("reopen".to_owned()).spawn(move || {
+            for _ in signals.forever() {
+                if let Some(path) = &log_to {
+                    if let Err(error) = redirect(path) {
+                        tracing::error!("cannot open {} anew, so the old file is written on: {error}", path.display());
+                    }
+                }
+                // Behind that: it may write to standard error.
+                lines.iter().for_each(Lines::reopen);
+                tracing::info!("USR1: log files are opened anew");
+            }
+        })?;
+        Ok(())
+    }
+}
+
+/// Makes a file standard output and error, also for Python and for what it starts.
+fn redirect(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    rustix::stdio::dup2_stdout(&file)?;
+    rustix::stdio::dup2_stderr(&file)?;
+    Ok(())
+}
+
+/// How long the last lines may take at the end.
+const PATIENCE: Duration = Duration::from_secs(2);
