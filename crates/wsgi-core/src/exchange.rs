@@ -61,6 +61,11 @@ pub trait Exchange: Send {
     /// Gives up a reply that was started: the peer sees that it is not whole. Nothing can follow.
     fn abort(&mut self);
 
+    /// How many bytes of this reply the system has taken so far, framing included. `None` from exchanges that cannot tell.
+    fn taken(&self) -> Option<u64> {
+        None
+    }
+
     /// Queues text for the log of errors of whoever sent the request, where the protocol carries one and the operator wants it there. False
     /// where it has to go elsewhere, as it always has behind the reply's end. An empty text only asks which of the two it is. Never blocks.
     fn log(&mut self, text: &[u8]) -> bool {
@@ -162,6 +167,16 @@ pub enum Part {
         /// Which of its bytes. It must have them all.
         range: Range<u64>,
     },
+}
+
+impl Part {
+    /// How many bytes it stands for.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Part::Bytes(block) => block.len() as u64,
+            Part::File { range, .. } => range.end.saturating_sub(range.start),
+        }
+    }
 }
 
 /// Reads a range of a file and hands it to `send` in blocks, where the system cannot move it by itself.

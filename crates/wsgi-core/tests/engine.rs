@@ -1,5 +1,6 @@
 //! The engine over real sockets: what every way of serving does, and what only the engine does.
 
+mod observing;
 mod serving;
 
 use std::io::Read;

@@ -13,6 +13,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     while !shared.stopping() {
         shared.rest(tick(shared));
         expire(shared);
+        shared.traffic[shared.threads].publish();
         shared.resume_listeners();
     }
     shut_down(shared);
@@ -77,7 +78,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
         }
         State::Lingering { .. } => return,
     };
-    tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
+    shared.refused(&connection.remote, &error);
     let mut date = HttpDate::from_unix(0);
     clock::refresh(&mut date);
     let mut output = Vec::new();

@@ -40,6 +40,7 @@ mod rest;
 mod sigpipe;
 mod slots;
 mod socket;
+mod status;
 mod worker;
 
 use std::collections::VecDeque;
@@ -57,12 +58,15 @@ use rustix::event::{EventfdFlags, eventfd};
 use self::connection::{Connection, State};
 use self::slots::Slots;
 use self::socket::Socket;
+use self::status::Traffic;
+pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
 use crate::listening::Door;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
+use crate::observe::{Observer, Refusal};
 use crate::panics::survive;
-use crate::wire::{Dialect, Link};
+use crate::wire::{Address, Dialect, Error, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
 pub struct Server {
@@ -73,6 +77,7 @@ pub struct Server {
     max_connections: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 /// How long peers may take. Deadlines are kept to within an eighth of the shortest of them, or 250 ms.
@@ -111,6 +116,7 @@ impl Server {
             max_connections: 16 * 1024,
             read_ahead: 64 * 1024,
             multiprocess: false,
+            observers: Vec::new(),
         }
     }
 
@@ -153,6 +159,13 @@ impl Server {
         self
     }
 
+    /// Tells this observer of requests that are refused before any handler sees them; of the others it learns from an
+    /// [`Observed`](crate::observe::Observed) handler. May be called for several.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Server {
+        self.observers.push(observer);
+        self
+    }
+
     /// Starts the threads. Connections are accepted from now on.
     ///
     /// # Errors
@@ -177,6 +190,8 @@ impl Server {
             threads: self.threads,
             read_ahead: self.read_ahead,
             multiprocess: self.multiprocess,
+            observers: self.observers,
+            traffic: (0..=self.threads).map(|_| Traffic::default()).collect(),
             poller,
             waker,
             listeners: listeners.collect(),
@@ -188,7 +203,7 @@ impl Server {
         });
         let mut running = Running { shared: Arc::clone(&shared), workers: Vec::new(), control: None };
         for number in 1..=self.threads {
-            let mut worker = Worker::new(Arc::clone(&shared));
+            let mut worker = Worker::new(Arc::clone(&shared), number - 1);
             let handler = Arc::clone(&shared.handler);
             let body = move || {
                 handler.thread(&mut || worker.run());
@@ -259,7 +274,7 @@ impl Running {
     }
 }
 
-/// Ends a running server. Clones end the same one.
+/// Ends a running server, and tells what it is at. Clones are about the same one.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -278,6 +293,11 @@ impl Handle {
         self.shared.advance(STOPPING);
     }
 
+    /// What the server is at. Looks at every connection without waiting for any: ten thousand take some hundreds of microseconds.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
     /// Cuts off what still runs, without waiting for the deadline.
     pub fn hurry(&self) {
         self.shared.advance(STOPPING);
@@ -292,6 +312,9 @@ struct Shared {
     threads: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
+    /// One for each worker, and the last for the control thread.
+    traffic: Box<[Traffic]>,
     poller: OwnedFd,
     waker: OwnedFd,
     listeners: Vec<Entry>,
@@ -403,6 +426,14 @@ impl Shared {
             self.wake();
         }
         Some(index)
+    }
+
+    /// Says of a request that no handler sees it, and why.
+    fn refused(&self, remote: &Address, error: &Error) {
+        tracing::info!(target: "wsgi", remote = %remote, "request refused: {error}");
+        for observer in &self.observers {
+            observer.refused(&Refusal::new(remote, error));
+        }
     }
 
     /// Blocks the control thread for a while, or until something is asked of it.

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use super::sigpipe;
+use super::{sigpipe, status};
 
 /// A connected, non-blocking stream socket.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ impl Socket {
         if got == 0 {
             return Ok(Received::End);
         }
+        status::received(got);
         // SAFETY: recv() initialised the first `got` bytes of the spare room.
         #[allow(unsafe_code)]
         unsafe {
@@ -125,7 +126,10 @@ impl AsFd for Socket {
 fn retry(mut call: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
-            Ok(count) => return Ok(count),
+            Ok(count) => {
+                status::sent(count);
+                return Ok(count);
+            }
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) => return Ok(0),
             Err(error) => return Err(error.into()),

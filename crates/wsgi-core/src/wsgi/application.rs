@@ -17,6 +17,7 @@ use super::exception::traceback;
 use super::input::Body;
 use super::kit::Kit;
 use super::spool::{Spooled, UnsizedBody, spool};
+use crate::observe::attaching;
 use crate::wire::{BodyLength, Known};
 use crate::{Exchange, Handler};
 
@@ -248,7 +249,12 @@ impl Handler for Application {
                 }
             }
         }
-        let outcome = Python::attach(|py| self.answer(py, exchange, spooled).map_err(|error| error.to_string()));
+        let outcome = attaching(|attached| {
+            Python::attach(|py| {
+                attached();
+                self.answer(py, exchange, spooled).map_err(|error| error.to_string())
+            })
+        });
         if let Err(error) = outcome {
             tracing::error!(target: "wsgi", "request cannot be handed to Python: {error}");
             if !exchange.started() {

@@ -23,6 +23,7 @@ use super::reply::{LARGE_BYTES, Phase, Reply};
 use super::session::{Session, State};
 use super::text::kind;
 use crate::Exchange;
+use crate::observe::raised;
 use crate::wire::{Known, RequestHead};
 
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
@@ -291,9 +292,13 @@ impl Call<'_> {
             // Its traceback was logged when it was interrupted.
             Failure::Raised(error) if error.is_instance_of::<Interrupted>(py) => status = StatusCode::GATEWAY_TIMEOUT,
             Failure::Raised(error) => {
+                raised();
                 self.errors.report(py, &format!("exception in application: {}\n{}", request, traceback(py, &error)));
             }
-            Failure::Broke(text) => self.errors.report(py, &format!("error in application: {}\n{text}\n", request)),
+            Failure::Broke(text) => {
+                raised();
+                self.errors.report(py, &format!("error in application: {}\n{text}\n", request));
+            }
             Failure::Short { declared, sent } => {
                 tracing::warn!(target: "wsgi", request, "application sent {sent} bytes, its Content-Length says {declared}");
             }

@@ -222,8 +222,11 @@ fn meant(key: &str) -> Option<&'static str> {
 
 const VOCABULARY: Vocabulary = Vocabulary {
     is_option: |key| options::find(key).is_some() || uwsgi::find(key).is_some(),
-    // What is not honoured keeps its value as it is: a log's format has placeholders of its own, and a hook has a shell's.
-    has_own_placeholders: |key| options::find(key).is_none() && uwsgi::find(key).is_some(),
+    // A log's format has placeholders of its own. So may have what is not honoured, such as a hook, and it keeps its value as it is.
+    has_own_placeholders: |key| match options::find(key) {
+        Some(entry) => entry.name == "log-format",
+        None => uwsgi::find(key).is_some(),
+    },
 };
 
 /// Beginnings of variables that Python and the loader look at before any application is imported.

@@ -16,6 +16,7 @@ mod descriptors;
 #[cfg(test)]
 mod document;
 mod environment;
+mod figures;
 mod grammar;
 mod handlers;
 mod help;
@@ -26,6 +27,7 @@ mod port_owner;
 mod processes;
 mod replacement;
 mod requests;
+mod seeing;
 mod service;
 mod signals;
 mod static_files;
@@ -48,6 +50,7 @@ use configuration::{Configuration, Notice};
 use grammar::World;
 use options::{Action, Settings, Target};
 use replacement::Replacement;
+use seeing::Seeing;
 use signals::Signals;
 
 fn main() -> ExitCode {
@@ -127,9 +130,12 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
     let settings = &configuration.settings;
     let targets = settings.targets().map_err(Failure::Usage)?;
     let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
-    let site = Site { targets, files };
+    let seeing = settings.seeing.located(&settings.chdir)?;
+    let site = Site { targets, files, seeing };
     start_logging(settings);
     if !matches!(role, Role::Worker(_)) {
+        let identity = if matches!(role, Role::First) { settings.processes.identity()? } else { None };
+        site.seeing.redirect(identity.as_ref())?;
         for notice in configuration.notices() {
             match notice {
                 Notice::Ignored(text) => tracing::info!("{text}"),
@@ -149,6 +155,8 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
 struct Site {
     targets: Vec<(String, Target)>,
     files: Option<StaticFiles>,
+    /// What is told of it.
+    seeing: seeing::Options,
 }
 
 impl Site {
@@ -168,6 +176,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     let served = site.lines(settings);
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
+    let seeing = Seeing::begin(&site.seeing, worker.as_ref())?;
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
         builder = builder.home(home);
@@ -188,7 +197,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     let applications = applications::load(&interpreter, site.targets, settings)?;
     let replacement = Replacement::default();
-    let handler = handlers::compose(settings, applications, site.files, &replacement)?;
+    let handler = handlers::compose(settings, applications, site.files, &replacement, &seeing)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
@@ -199,10 +208,11 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         Some(worker) => Server::new(worker.limited(handler)).multiprocess(true),
         None => Server::new(handler),
     };
-    let server = server.threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
+    let server = seeing.of(server).threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
     let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
     replacement.of(running.handle(), worker.clone());
+    seeing.running(running.handle(), worker.as_ref());
     let is_worker = worker.is_some();
     let urgency = match worker {
         Some(worker) => {
@@ -211,11 +221,11 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
                 autoreload::watch(worker.clone(), every);
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
-            signals.obey(worker, running.handle(), replacement.clone())
+            signals.obey(worker, running.handle(), replacement.clone(), seeing.reopen())
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready())
+            signals.end(running.handle(), service::ready(), seeing.reopen())
         }
     };
     running.wait();
@@ -228,6 +238,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     if !unfinished.is_empty() {
         tracing::warn!("leaving without Python's threads that did not end: {}", unfinished.join(", "));
     }
+    seeing.end();
     // A master has started another process before it ended this one.
     if replacement.due() && !is_worker { Err(Failure::Stuck) } else { Ok(()) }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use wsgi_core::processes::{Ended, Identity, Master, PidFile, Predecessor, Touched};
 use wsgi_core::wsgi::StartError;
 
+use crate::figures::Figures;
 use crate::options::Settings;
+use crate::seeing::Reopen;
 use crate::{Failure, Site, VERSION, listening, python_version, say};
 
 /// What the options of processes say.
@@ -150,6 +152,12 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     lines.extend(bound.iter().map(|bound| format!("listening on {}", bound.url())));
     processes.name_this("master");
 
+    let figures = Figures::default();
+    let _stats = match &site.seeing.stats {
+        Some(address) => figures.tell(address, predecessor.is_some())?,
+        None => None,
+    };
+
     let before = predecessor.as_ref().map(Predecessor::process);
     let mut master = Master::new(listening::named(bound)).map_err(|error| Failure::SetUp(format!("cannot watch processes: {error}")))?;
     if let Some(file) = processes.settle(before)? {
@@ -174,6 +182,9 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
         let processes = processes.clone();
         master = master.worker_name(move |number| OsString::from(processes.name(&format!("worker {number}")).unwrap_or_default()));
     }
+    master = master.on_report(move |worker, report| figures.take(worker, report));
+    let reopen = Reopen::of(&site.seeing);
+    master = master.on_reopen(move || reopen.reopen());
     master = master.reload_on_touch(Touched::new(processes.touch_reload.clone()));
     master = master.on_ready(move || say(&format!("serve {VERSION}, Python {}\n{}\n", python_version(), lines.join("\n"))));
     match master.run().map_err(|error| Failure::SetUp(format!("cannot wait for processes: {error}")))? {

@@ -13,6 +13,7 @@ use wsgi_core::processes::{Order, Worker};
 use wsgi_core::server::Handle;
 
 use crate::replacement::Replacement;
+use crate::seeing::Reopen;
 
 /// Signals that are caught but not yet acted upon.
 pub(crate) struct Signals(iterator::Signals);
@@ -40,7 +41,7 @@ impl Signals {
     }
 
     /// Ends the server when signals come, from a thread of its own.
-    pub(crate) fn end(self, server: Handle, service: Arc<Notifier>) -> Urgency {
+    pub(crate) fn end(self, server: Handle, service: Arc<Notifier>, reopen: Reopen) -> Urgency {
         let urgency = Urgency::default();
         let told = urgency.clone();
         std::thread::spawn(move || {
@@ -49,6 +50,11 @@ impl Signals {
             for signal in signals.forever() {
                 let name = signal_name(signal).unwrap_or_default().trim_start_matches("SIG");
                 match signal {
+                    SIGUSR1 if reopen.is_needed() => {
+                        reopen.reopen();
+                        tracing::info!("USR1: log files are opened anew");
+                        continue;
+                    }
                     // There is no log file to open anew, and no master to start another.
                     SIGUSR1 | SIGUSR2 => {
                         tracing::info!("{name}: nothing to do in a single process: --master keeps one that can be replaced");
@@ -75,7 +81,7 @@ impl Signals {
     }
 
     /// Does as the master says, from threads of its own.
-    pub(crate) fn obey(self, worker: Worker, server: Handle, replacement: Replacement) -> Urgency {
+    pub(crate) fn obey(self, worker: Worker, server: Handle, replacement: Replacement, reopen: Reopen) -> Urgency {
         let urgency = Urgency::default();
         let (told, handle, itself) = (urgency.clone(), server.clone(), worker.clone());
         std::thread::spawn(move || {
@@ -90,8 +96,7 @@ impl Signals {
                         replacement.wind_up();
                     }
                     Order::Hurry => told.hurry(&handle),
-                    // Everything goes to standard error, which nobody moves.
-                    Order::ReopenLogs => {}
+                    Order::ReopenLogs => reopen.reopen(),
                     Order::Orphaned => {
                         handle.shutdown();
                         return tracing::warn!("the master is gone: ending when the running requests are done");

@@ -204,7 +204,7 @@ fn listen(settings: &mut Settings, speaks: Speaks, value: &OsStr) -> Result<(), 
 }
 
 /// An address as the library reads it, or the name of a socket in the current directory, which uWSGI takes too.
-fn address(text: &str) -> Result<ListenAddress, String> {
+pub(super) fn address(text: &str) -> Result<ListenAddress, String> {
     let is_name = !text.contains(['/', ':']) && (text.ends_with(".sock") || text.ends_with(".socket"));
     if is_name { Ok(ListenAddress::Unix(text.into())) } else { text.parse().map_err(|error: AddressError| error.to_string()) }
 }

@@ -12,6 +12,7 @@ mod listening;
 mod other;
 mod processes;
 mod python;
+mod seeing;
 mod settings;
 mod static_files;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub(crate) enum Group {
     Processes,
     Limits,
     Timeouts,
+    Seeing,
     Configuration,
     Other,
 }
@@ -65,6 +67,7 @@ impl Group {
             Group::Processes => "Processes",
             Group::Limits => "Limits on requests",
             Group::Timeouts => "Timeouts, in seconds",
+            Group::Seeing => "Logs and figures",
             Group::Configuration => "Configuration files",
             Group::Other => "Other",
         }
@@ -116,6 +119,7 @@ static GROUPS: &[&[Entry]] = &[
     processes::ENTRIES,
     limits::ENTRIES,
     timeouts::ENTRIES,
+    seeing::ENTRIES,
     configuration::ENTRIES,
     other::ENTRIES,
 ];

@@ -8,6 +8,7 @@ use wsgi_core::wire::{Limits, PathRule};
 
 use crate::processes::Processes;
 use crate::requests::Requests;
+use crate::seeing;
 use crate::static_files::StaticSettings;
 
 /// What the server does, and how.
@@ -49,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) log_level: LevelFilter,
+    pub(crate) seeing: seeing::Options,
     /// Whether a key that is no option is a mistake, wherever it stands.
     pub(crate) strict: bool,
 }
@@ -129,6 +131,7 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             log_level: LevelFilter::INFO,
+            seeing: seeing::Options::default(),
             strict: false,
         }
     }

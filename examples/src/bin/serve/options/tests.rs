@@ -112,6 +112,16 @@ fn every_value_changes_something() {
         ("harakiri-graceful-timeout", "7"),
         ("graceful-timeout", "7"),
         ("log-level", "debug"),
+        ("access-log", "-"),
+        ("log-format", "combined"),
+        ("logto", "x.log"),
+        ("disable-logging", ""),
+        ("log-4xx", ""),
+        ("log-5xx", ""),
+        ("log-slow", "500"),
+        ("log-zero", ""),
+        ("log-x-forwarded-for", ""),
+        ("stats", ":9191"),
         ("socket", ":1"),
         ("protocol", "http"),
         ("need-app", ""),
@@ -134,6 +144,8 @@ fn every_value_changes_something() {
     let https = Speaks::Https { chain: "a.pem".into(), key: "a.key".into() };
     assert_eq!(applied("https", "[::1]:443,a.pem,a.key").unwrap().listen, [(https, "[::1]:443".parse().unwrap())]);
     assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
+    let file = |name: &str| Some(wsgi_core::access::Destination::File(name.into()));
+    assert_eq!(applied("req-logger", "file:/tmp/x").unwrap().seeing.access_log, file("/tmp/x"));
     for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "py-autoreload"] {
         assert!(!applied(never, "0").unwrap().processes.need_a_master(), "{never}");
     }
@@ -207,6 +219,9 @@ fn a_wrong_value_is_told_with_what_was_expected() {
             "for,x",
             "--forwarded-fields \"for,x\": \"x\" is not a field of proxies: expected for, proto, host, port, prefix or forwarded",
         ),
+        ("log-format", "%(nonsense)", "--log-format \"%(nonsense)\": log format has no variable \"nonsense\""),
+        ("log-slow", "x", "--log-slow \"x\": expected a number from 0 to 86400000"),
+        ("access-log", "syslog:site", "--access-log \"syslog:site\": expected a file, or - for standard output"),
         ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
     ] {
         assert_eq!(applied(name, value).unwrap_err(), sentence);

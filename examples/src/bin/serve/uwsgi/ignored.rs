@@ -32,7 +32,8 @@ pub(super) static ROWS: &[Row] = &[
         "there is no router process: the server itself answers HTTP",
     ),
     Row::flags(&["http-quiet", "http-cheap", "force-gateway"], "there is no router process: the server itself answers HTTP"),
-    Row::flags(&["disable-logging"], "there is no log of requests that could be turned off").letter('L'),
+    Row::flags(&["stats-http"], "figures are told over HTTP to whoever asks in HTTP"),
+    Row::flags(&["stats-minified", "stats-min", "stats-no-cores", "stats-no-metrics"], "the figures are whole, and short"),
     Row::family(&["logdate", "log-date"], "every line of the log has its date"),
     Row::flags(
         &["log-master", "log-master-stream", "log-master-req-stream", "threaded-logger"],
