@@ -128,7 +128,7 @@ fn serve(settings: &Settings, worker: Option<Worker>) -> Result<(), Failure> {
 
     let server = match &worker {
         // Also where there is but one: the next one is there before it goes.
-        Some(worker) => Server::new(worker.limited(handler)).multiprocess(true),
+        Some(worker) => Server::new(worker.limited(handler)).multiprocess(true).give_way(worker.shares()),
         None => Server::new(handler),
     };
     let server = server.threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
