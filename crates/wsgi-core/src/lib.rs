@@ -12,7 +12,7 @@
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -77,6 +77,7 @@ python.stop(std::time::Duration::from_secs(5));
 mod clock;
 mod exchange;
 mod failure;
+pub mod files;
 #[cfg(feature = "tokio")]
 pub mod gateway;
 mod listening;
@@ -92,7 +93,7 @@ pub mod workers;
 #[cfg(feature = "python")]
 pub mod wsgi;
 
-pub use exchange::{Exchange, Handler};
+pub use exchange::{Exchange, Handler, Part};
 pub use mount::Mount;
 #[cfg(feature = "python")]
 pub use wsgi::{Application, Interpreter};

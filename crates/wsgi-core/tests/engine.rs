@@ -4,17 +4,17 @@ mod serving;
 
 use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serving::lines::{MARK, lines};
-use serving::{IntoHandler, Peer, Started, answer, path, wait_for, wait_until};
-use wsgi_core::Exchange;
+use serving::{IntoHandler, Peer, Started, answer, file_with, path, wait_for, wait_until};
 use wsgi_core::server::Listener;
 pub(crate) use wsgi_core::server::{Handle, Server};
 use wsgi_core::server::{Outcome, Running, Timeouts};
 use wsgi_core::wire::ResponseHead;
+use wsgi_core::{Exchange, Part};
 
 #[test]
 fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
@@ -70,6 +70,60 @@ fn the_end_of_a_reply_of_which_something_was_lost_is_not_sent() {
     go_on.send(()).unwrap();
     assert_eq!(peer.stream.read_to_end(&mut all).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     assert!(!all.ends_with(MARK));
+}
+
+#[test]
+fn files_that_are_not_taken_hold_no_thread() {
+    let file = Arc::new(file_with(&vec![b'x'; 32 << 20]));
+    let server = Started::new(
+        |server| server.threads(2),
+        move |exchange: &mut dyn Exchange| match path(exchange).as_str() {
+            "/small" => answer(exchange, b"small"),
+            _ => {
+                exchange.start(&ResponseHead::plain(http::StatusCode::OK, 32 << 20));
+                exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..32 << 20 }]);
+            }
+        },
+    );
+    let targets = ["/raw", "/copied", "/pieces"];
+    let mut slow: Vec<(&str, Peer)> = targets.iter().cycle().take(12).map(|target| (*target, server.connect())).collect();
+    for (target, peer) in &mut slow {
+        peer.send(format!("{target} 0\n/small 0\n").as_bytes());
+        assert_eq!(peer.line(), format!("200 {}", 32 << 20));
+    }
+    for _ in 0..20 {
+        let mut other = server.connect();
+        other.send(b"/small 0\n");
+        assert_eq!(other.reply(), "200 small");
+    }
+    for (target, peer) in &mut slow {
+        assert!(peer.body(target, 32 << 20).iter().all(|&byte| byte == b'x'));
+        assert_eq!(peer.line(), "200 5");
+        assert_eq!(peer.take(5), b"small");
+    }
+}
+
+#[test]
+fn a_rest_whose_request_is_withdrawn_is_left_out() {
+    let file = Arc::new(file_with(&vec![b'x'; 64 << 20]));
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| match path(exchange).as_str() {
+            "/close" => answer(exchange, b"next"),
+            _ => {
+                exchange.start(&ResponseHead::plain(http::StatusCode::OK, 64 << 20));
+                exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..64 << 20 }]);
+            }
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/pieces 0\n");
+    assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+    assert_eq!(peer.body("/pieces", 50_000).len(), 50_000);
+    peer.send(b"!/close 0\n");
+    let mut all = Vec::new();
+    peer.stream.read_to_end(&mut all).unwrap();
+    assert!(all.ends_with(b"200 4\nnext") && all.len() < 64 << 20, "{} bytes", all.len());
 }
 
 /// Each interruption used to count as half a second: a profiler's signals made every deadline pass at once.

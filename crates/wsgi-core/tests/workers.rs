@@ -487,6 +487,35 @@ fn a_shutdown_answers_what_waits_and_counts_who_is_stuck() {
     assert_eq!(workers.wait(Duration::from_secs(10)), 0);
 }
 
+/// Says when a thread ends.
+struct Watched(Mutex<Sender<()>>);
+
+impl Handler for Watched {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        exchange.refuse(StatusCode::OK, "");
+    }
+
+    fn thread(&self, work: &mut dyn FnMut()) {
+        work();
+        self.0.lock().unwrap().send(()).unwrap();
+    }
+}
+
+#[test]
+fn threads_that_nobody_can_ask_any_more_answer_what_waits_and_end() {
+    let (told, ended) = channel();
+    let workers = Workers::builder(Watched(Mutex::new(told))).threads(3).start().unwrap();
+    let other = workers.clone();
+    drop(workers);
+    let mut call = other.enqueue(get()).unwrap();
+    assert!(ended.try_recv().is_err(), "there is another handle");
+    drop(other);
+    assert_eq!(status(&mut call), 200);
+    for _ in 0..3 {
+        ended.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+}
+
 #[test]
 fn a_handler_that_fails_has_answered_all_the_same() {
     let workers = workers(|exchange| match exchange.head().get(Known::PathInfo) {

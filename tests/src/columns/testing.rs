@@ -32,7 +32,7 @@ impl Column for TestingClient {
     }
 
     fn lacks(&self) -> &'static [Feature] {
-        &[Feature::Http1, Feature::KeepAlive, Feature::Farewell]
+        &[Feature::Http1, Feature::Strict, Feature::Origin, Feature::KeepAlive, Feature::Farewell]
     }
 
     fn serve(&self, served: Served) -> Box<dyn Front> {

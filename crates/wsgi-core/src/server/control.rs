@@ -67,7 +67,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
     let error = match &connection.state {
         State::Reading if connection.head_deadline.is_some() => Error::Timeout { what: "head", seconds: timeouts.head.as_secs() },
         State::Body(_) => Error::Timeout { what: "body", seconds: timeouts.body.as_secs() },
-        State::Writing { .. } => {
+        State::Sending { .. } | State::Writing { .. } => {
             tracing::info!(target: "wsgi", remote = %connection.remote, "peer took longer than {:?} to take its reply", timeouts.write);
             connection.socket.reset_on_close();
             return;

@@ -13,7 +13,7 @@
 //!
 //! Whichever worker gets the event runs that request to completion on its own thread: there is no hand-off, no queue and no wake-up on the
 //! way. A head, and a short body, are read to their end before a handler runs, and a finished reply that the peer does not take at once is
-//! left to the poller; so slow peers hold no thread. Only a streaming reply to a slow reader, or a long body that trickles into a waiting
+//! left to the poller, with the files that are a part of it; so slow peers hold no thread. Only a streaming reply to a slow reader, or a long body that trickles into a waiting
 //! `read`, keeps a thread waiting, each under a deadline.
 //!
 //! **In scope:** several listeners of several protocols, TCP, Unix and inherited sockets, deadlines, limits, graceful shutdown.
@@ -36,6 +36,7 @@
 mod connection;
 mod control;
 mod conversation;
+mod rest;
 mod sigpipe;
 mod slots;
 mod socket;
@@ -436,7 +437,7 @@ impl Shared {
     /// Unix socket every reply that is taken would be an event.
     fn poll(&self, connection: &mut Connection, index: u32) -> io::Result<()> {
         let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        if matches!(connection.state, State::Writing { .. }) {
+        if matches!(connection.state, State::Sending { .. } | State::Writing { .. }) {
             flags |= epoll::EventFlags::OUT;
         }
         if connection.polled == Some(flags) {

@@ -68,10 +68,11 @@ use crate::wire::RequestHead;
 
 /// Threads that run a handler. A cheap handle; clones are the same threads.
 ///
-/// Dropping the last handle does not end them; [`shutdown`](Workers::shutdown) does.
+/// They end after [`shutdown`](Workers::shutdown), or when the last handle is dropped; what waits is answered first.
 #[derive(Clone)]
 pub struct Workers {
     shared: Arc<Shared>,
+    _last: Arc<Last>,
 }
 
 /// Workers that are being put together.
@@ -180,8 +181,7 @@ impl Workers {
 
     /// Takes no more requests, answers those that wait, and then ends the threads. Returns at once; further calls change nothing.
     pub fn shutdown(&self) {
-        self.shared.lock().closed = true;
-        self.shared.work.notify_all();
+        self.shared.close();
     }
 
     /// Waits until all threads have ended, after [`shutdown`](Self::shutdown), or until `limit` has passed. Blocks. Answers how many are still
@@ -253,7 +253,7 @@ impl Builder {
             work: Condvar::new(),
             ended: Condvar::new(),
         });
-        let workers = Workers { shared: Arc::clone(&shared) };
+        let workers = Workers { _last: Arc::new(Last(Arc::clone(&shared))), shared: Arc::clone(&shared) };
         for number in 1..=self.threads {
             let shared = Arc::clone(&shared);
             shared.lock().alive += 1;
@@ -312,6 +312,11 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn close(&self) {
+        self.lock().closed = true;
+        self.work.notify_all();
+    }
+
     /// Answers requests until the queue is closed and empty.
     fn run(&self) {
         while let Some(job) = self.next() {
@@ -339,6 +344,15 @@ impl Shared {
             // If it has come unasked, it is as good as the one that was.
             queue.woken = queue.woken.saturating_sub(1);
         }
+    }
+}
+
+/// Ends the threads when the last handle is dropped: nobody can ask them for anything any more.
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -7,7 +7,7 @@ use super::Shared;
 
 /// None.
 #[derive(Clone, Default)]
-pub(super) struct Tls;
+pub(super) struct Tls {}
 
 impl Tls {
     pub(super) fn scheme(&self) -> &'static str {

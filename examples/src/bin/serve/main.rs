@@ -18,14 +18,17 @@ mod port_owner;
 mod processes;
 mod service;
 mod signals;
+mod static_files;
 mod welcome;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::Python;
+use wsgi_core::Handler;
 use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
@@ -103,8 +106,10 @@ fn run(settings: &Settings, role: Role) -> Result<(), Failure> {
 /// which may take seconds to import.
 fn serve(settings: &Settings, worker: Option<Worker>) -> Result<(), Failure> {
     let targets = settings.targets().map_err(Failure::Usage)?;
-    let served = applications::describe(&targets, &settings.callable);
+    let mut served = applications::describe(&targets, &settings.callable);
+    served.extend(settings.static_files.lines());
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
+    let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
 
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
@@ -120,7 +125,11 @@ fn serve(settings: &Settings, worker: Option<Worker>) -> Result<(), Failure> {
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let handler = applications::load(&interpreter, targets, &settings.callable)?;
+    let applications = applications::load(&interpreter, targets, &settings.callable)?;
+    let handler: Arc<dyn Handler> = match files {
+        Some(files) => Arc::new(files.otherwise(applications)),
+        None => Arc::new(applications),
+    };
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.

@@ -146,6 +146,7 @@ pub(crate) fn supervise(settings: &Settings, predecessor: Option<Predecessor>) -
         None => listening::bind(settings)?,
     };
     let mut lines = applications::describe(&settings.targets().map_err(Failure::Usage)?, &settings.callable);
+    lines.extend(settings.static_files.lines());
     lines.push(format!("{}, each with {}", counted(count as usize, "process", "es"), counted(settings.threads, "thread", "s")));
     lines.extend(bound.iter().map(|bound| format!("listening on {}", bound.url())));
     processes.name_this("master");
