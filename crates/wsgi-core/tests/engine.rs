@@ -4,13 +4,13 @@ mod observing;
 mod serving;
 
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serving::lines::{MARK, lines};
 use serving::{IntoHandler, Peer, Started, answer, file_with, path, wait_for, wait_until};
-use wsgi_core::Exchange;
 use wsgi_core::server::Listener;
 pub(crate) use wsgi_core::server::{Handle, Server};
 use wsgi_core::server::{Outcome, Running, Timeouts};
@@ -213,7 +213,14 @@ fn connections_that_nobody_has_accepted_are_left_to_the_others_that_listen() {
     // Its only thread cannot accept this one now.
     let mut waiting = connect();
     waiting.send(b"/ 0\n");
+    let holders = || {
+        let inode = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        descriptors.filter(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|link| link == inode)).count()
+    };
+    assert_eq!(holders(), 2);
     first.handle().hand_over();
+    wait_until(|| holders() == 1);
     go_on.send(()).unwrap();
     assert_eq!(busy.reply(), "200 the first");
     assert_eq!(first.wait().stuck, 0);
@@ -222,6 +229,31 @@ fn connections_that_nobody_has_accepted_are_left_to_the_others_that_listen() {
     assert_eq!(waiting.reply(), "200 the second");
     second.handle().shutdown();
     second.wait();
+}
+
+#[test]
+fn who_gives_way_accepts_nevertheless_if_nobody_else_does() {
+    let (asked, was_asked) = channel();
+    let asked = Mutex::new(asked);
+    let server = Started::new(
+        |server| {
+            server.give_way(move |open| {
+                asked.lock().unwrap().send(open).unwrap();
+                open > 0
+            })
+        },
+        |exchange: &mut dyn Exchange| answer(exchange, b"mine"),
+    );
+    let mut first = server.connect();
+    first.send(b"/ 0\n");
+    assert_eq!(first.reply(), "200 mine");
+    assert_eq!(wait_for(&was_asked), 0);
+    for _ in 1..4 {
+        let mut next = server.connect();
+        next.send(b"/ 0\n");
+        assert_eq!(next.reply(), "200 mine");
+    }
+    assert!(was_asked.try_iter().any(|open| open > 0), "it has never given way");
 }
 
 /// A server that runs.

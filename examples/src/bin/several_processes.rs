@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(worker: &Worker) -> Result<(), Box<dyn Error>> {
-    let mut server = Server::new(Hello { worker: worker.clone(), answered: AtomicU64::new(0) }).multiprocess(true);
+    let mut server =
+        Server::new(Hello { worker: worker.clone(), answered: AtomicU64::new(0) }).multiprocess(true).give_way(worker.shares());
     for Named { listener, .. } in worker.sockets() {
         println!("listening on http://{}/", listener.local_address());
         server = server.listen(listener, Http1::new());

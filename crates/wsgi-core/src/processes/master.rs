@@ -17,7 +17,7 @@ use super::crew::{Act, Backlog, Crew, End, Rules};
 use super::signals::{self, Signals};
 use super::spawn::{self, Hand, Program};
 use super::systemd::Notifier;
-use super::{Named, PidFile, Predecessor, Touched};
+use super::{Named, PidFile, Predecessor, Shares, Touched};
 
 /// A master that is being put together. Nothing is started before [`run`](Master::run).
 pub struct Master {
@@ -174,12 +174,13 @@ impl Master {
     /// As process 1 of a container it also takes care of orphans.
     ///
     /// # Errors
-    /// The system lets nobody wait for events.
+    /// The system gives no memory for what workers share, or lets nobody wait for events.
     pub fn run(self) -> io::Result<Ended> {
         let now = Instant::now();
         let notifier = Notifier::from_environment();
         let mut running = Running {
             crew: Crew::new(self.rules.clone()),
+            shares: Shares::new(self.rules.size)?,
             hands: Vec::new(),
             successor: None,
             announced: false,
@@ -199,6 +200,7 @@ impl Master {
 struct Running {
     master: Master,
     crew: Crew<Pid>,
+    shares: Shares,
     hands: Vec<Hand>,
     /// The next master, while it starts.
     successor: Option<Hand>,
@@ -478,7 +480,7 @@ impl Running {
         match act {
             Act::Start { number, generation, replaces } => {
                 let max_requests = self.master.max_requests.map(|(requests, delta)| requests + random() % delta.saturating_add(1).max(1));
-                match self.master.program.worker(number, max_requests, &self.master.sockets) {
+                match self.master.program.worker(number, max_requests, &self.shares, &self.master.sockets) {
                     Ok(hand) => {
                         tracing::debug!(target: "wsgi", "worker {number} starts (process {})", hand.pid);
                         self.crew.started(hand.pid, number, generation, replaces, Instant::now());

@@ -33,7 +33,7 @@
 //! // First of all, before there are threads: what is this process to be?
 //! match Role::of_this_process()? {
 //!     Role::Worker(worker) => {
-//!         let mut server = Server::new(worker.limited(Hello)).multiprocess(true);
+//!         let mut server = Server::new(worker.limited(Hello)).multiprocess(true).give_way(worker.shares());
 //!         for Named { listener, .. } in worker.sockets() {
 //!             server = server.listen(listener, my_codec);
 //!         }
@@ -71,6 +71,7 @@ mod identity;
 mod limited;
 mod master;
 mod pid_file;
+mod shares;
 mod signals;
 mod spawn;
 pub mod systemd;
@@ -86,6 +87,7 @@ pub use self::identity::{Identity, IdentityError};
 pub use self::limited::Limited;
 pub use self::master::{Ended, Master};
 pub use self::pid_file::{PidFile, PidFileError};
+use self::shares::Shares;
 pub use self::touch::Touched;
 pub use self::worker::{Order, Worker};
 use crate::server::Listener;
@@ -137,7 +139,7 @@ impl Role {
                 ));
             }
         };
-        let Welcome { number, max_requests, input, sockets } = Welcome::read(welcome)?;
+        let Welcome { number, max_requests, shares, input, sockets } = Welcome::read(welcome)?;
         match input {
             Some(input) => rustix::stdio::dup2_stdin(input)?,
             None => rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?,
@@ -146,7 +148,7 @@ impl Role {
             let process = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
             Role::Successor(Predecessor { channel, sockets: Mutex::new(sockets), process })
         } else {
-            Role::Worker(Worker::new(channel, number, max_requests, sockets))
+            Role::Worker(Worker::new(channel, number, max_requests, shares, sockets))
         })
     }
 }
@@ -168,18 +170,27 @@ impl Predecessor {
 struct Welcome {
     number: u32,
     max_requests: Option<u64>,
+    shares: Shares,
     input: Option<OwnedFd>,
     sockets: Vec<Named>,
 }
 
 impl Welcome {
     /// Sends one. `input`: what the process is to have as its standard input; `/dev/null` without.
-    fn send(channel: &Channel, number: u32, max_requests: Option<u64>, terminal: bool, sockets: &[Named]) -> io::Result<()> {
+    fn send(
+        channel: &Channel,
+        number: u32,
+        max_requests: Option<u64>,
+        shares: &Shares,
+        terminal: bool,
+        sockets: &[Named],
+    ) -> io::Result<()> {
         use std::os::fd::AsFd;
         let (number, max_requests) = (number.to_string(), max_requests.unwrap_or(0).to_string());
         let mut words = vec![number.as_bytes(), max_requests.as_bytes(), if terminal { b"terminal" } else { b"nothing" }];
         let input = rustix::stdio::stdin();
-        let mut descriptors = if terminal { vec![input] } else { Vec::new() };
+        let mut descriptors = vec![shares.as_fd()];
+        descriptors.extend(Some(input).filter(|_| terminal));
         for Named { name, listener } in sockets {
             words.push(name.as_bytes());
             descriptors.push(listener.as_fd());
@@ -193,6 +204,7 @@ impl Welcome {
         let mut descriptors = message.descriptors.into_iter();
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).ok_or_else(|| wrong("has sent no number"));
         let (worker, max_requests) = (number()?, number()?);
+        let shares = Shares::adopt(descriptors.next().ok_or_else(|| wrong("has sent no table of shares"))?)?;
         let input = if words.next().as_deref() == Some("terminal") { descriptors.next() } else { None };
         let names: Vec<String> = words.collect();
         if names.len() != descriptors.len() {
@@ -203,6 +215,7 @@ impl Welcome {
         Ok(Welcome {
             number: u32::try_from(worker).map_err(|_| wrong("has sent no number"))?,
             max_requests: Some(max_requests).filter(|requests| *requests > 0),
+            shares,
             input,
             sockets: sockets.collect::<io::Result<_>>()?,
         })
@@ -218,7 +231,8 @@ mod tests {
         let (ours, theirs) = Channel::pair().unwrap();
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_address().clone();
-        Welcome::send(&ours, 3, Some(500), false, &[Named { name: "http 127.0.0.1:0".to_owned(), listener }]).unwrap();
+        Welcome::send(&ours, 3, Some(500), &Shares::new(4).unwrap(), false, &[Named { name: "http 127.0.0.1:0".to_owned(), listener }])
+            .unwrap();
         let mut text = [0; 100];
         let length = rustix::net::recv(&theirs, &mut text[..], rustix::net::RecvFlags::PEEK).unwrap().0;
         assert_eq!(&text[..length], b"3\x00500\0nothing\0http 127.0.0.1:0");
@@ -235,7 +249,7 @@ mod tests {
         for (words, sentence) in [
             (&[&b"x"[..]][..], "the process that started this one has sent no number"),
             (&[b"1"], "the process that started this one has sent no number"),
-            (&[b"1", b"0", b"nothing", b"a", b"b"], "the process that started this one has sent 0 sockets, expected 2"),
+            (&[b"1", b"0", b"nothing", b"a", b"b"], "the process that started this one has sent no table of shares"),
         ] {
             let message = Message { words: words.iter().map(|word| word.to_vec()).collect(), descriptors: Vec::new() };
             assert_eq!(Welcome::read(message).err().map(|error| error.to_string()).as_deref(), Some(sentence));

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Pid;
 
 use super::channel::Channel;
-use super::{Named, Welcome};
+use super::{Named, Shares, Welcome};
 
 /// How this program is started: what it was started with itself.
 pub(super) struct Program {
@@ -55,11 +55,11 @@ impl Program {
     }
 
     /// Starts a worker. It is the very program that runs here, whatever lies at its path by now: an update comes with the next master.
-    pub(super) fn worker(&self, number: u32, max_requests: Option<u64>, sockets: &[Named]) -> io::Result<Hand> {
+    pub(super) fn worker(&self, number: u32, max_requests: Option<u64>, shares: &Shares, sockets: &[Named]) -> io::Result<Hand> {
         let mut command = Command::new(self.running());
         command.arg0(self.worker_name.as_ref().map_or_else(|| self.name.clone(), |name| name(number)));
         command.env(ROLE, "worker").env_remove("NOTIFY_SOCKET");
-        self.start(command, number, max_requests, sockets)
+        self.start(command, number, max_requests, shares, sockets)
     }
 
     /// The program that runs here: by its path if it still lies there, since that is what names the process.
@@ -75,14 +75,14 @@ impl Program {
     pub(super) fn successor(&self, sockets: &[Named]) -> io::Result<Hand> {
         let mut command = Command::new(&self.path);
         command.arg0(&self.name).env(ROLE, SUCCESSOR);
-        self.start(command, 0, None, sockets)
+        self.start(command, 0, None, &Shares::new(0)?, sockets)
     }
 
-    fn start(&self, mut command: Command, number: u32, max_requests: Option<u64>, sockets: &[Named]) -> io::Result<Hand> {
+    fn start(&self, mut command: Command, number: u32, max_requests: Option<u64>, shares: &Shares, sockets: &[Named]) -> io::Result<Hand> {
         let (channel, theirs) = Channel::pair()?;
         let terminal = io::stdin().is_terminal();
         // Before the start: then it cannot fail any more when there is a process.
-        Welcome::send(&channel, number, max_requests, terminal, sockets)?;
+        Welcome::send(&channel, number, max_requests, shares, terminal, sockets)?;
         // What the service manager said to this process alone would be taken for its own by a process that checks nothing.
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
             command.env_remove(name);

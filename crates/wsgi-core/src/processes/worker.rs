@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::channel::{Channel, Received};
-use super::{Limited, Named};
+use super::{Limited, Named, Shares};
 use crate::Handler;
 
 /// This process as a worker. Clones are the same one, so that any thread can speak.
@@ -19,6 +19,7 @@ struct Inner {
     /// Requests until it is to be replaced; none if that is no reason.
     max_requests: Option<u64>,
     requests: AtomicU64,
+    shares: Shares,
     sockets: Mutex<Vec<Named>>,
 }
 
@@ -41,8 +42,8 @@ pub enum Order {
 }
 
 impl Worker {
-    pub(super) fn new(channel: Channel, number: u32, max_requests: Option<u64>, sockets: Vec<Named>) -> Worker {
-        Worker(Arc::new(Inner { channel, number, max_requests, requests: AtomicU64::new(0), sockets: Mutex::new(sockets) }))
+    pub(super) fn new(channel: Channel, number: u32, max_requests: Option<u64>, shares: Shares, sockets: Vec<Named>) -> Worker {
+        Worker(Arc::new(Inner { channel, number, max_requests, requests: AtomicU64::new(0), shares, sockets: Mutex::new(sockets) }))
     }
 
     /// Its number, from 1 on. A worker that replaces another has the number of the other.
@@ -97,6 +98,12 @@ impl Worker {
         if self.0.requests.fetch_add(1, Ordering::Relaxed) + 1 == max {
             self.renew(&format!("it has answered {max} requests"));
         }
+    }
+
+    /// For [`Server::give_way`](crate::server::Server::give_way): leaves connections to workers that have fewer, so that all have about as many.
+    pub fn shares(&self) -> impl Fn(usize) -> bool + Send + Sync + 'static {
+        let worker = self.clone();
+        move |connections| worker.0.shares.ahead(worker.0.number, connections)
     }
 
     /// Waits for the next order. For one thread.

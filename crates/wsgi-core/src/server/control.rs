@@ -1,10 +1,11 @@
 //! The control thread: deadlines, listeners that had to pause, and the order of a shutdown.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State};
-use super::{IDLE_GRACE, Shared};
+use super::{GIVE_WAY, IDLE_GRACE, Shared};
 use crate::clock::{self, NEVER};
 use crate::wire::{Error, HttpDate};
 
@@ -12,6 +13,11 @@ use crate::wire::{Error, HttpDate};
 pub(super) fn run(shared: &Arc<Shared>) {
     while !shared.stopping() {
         shared.rest(tick(shared));
+        if shared.giving_way.swap(false, Ordering::SeqCst) {
+            std::thread::sleep(GIVE_WAY);
+            shared.resume_listeners();
+            continue;
+        }
         expire(shared);
         shared.traffic[shared.threads].publish();
         shared.resume_listeners();

@@ -52,8 +52,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
 use self::connection::{Connection, State};
 use self::slots::Slots;
@@ -78,7 +78,11 @@ pub struct Server {
     read_ahead: usize,
     multiprocess: bool,
     observers: Vec<Arc<dyn Observer>>,
+    give_way: Option<GiveWay>,
 }
+
+/// Whether, with so many open connections, the next one is better left to another process.
+type GiveWay = Box<dyn Fn(usize) -> bool + Send + Sync>;
 
 /// How long peers may take. Deadlines are kept to within an eighth of the shortest of them, or 250 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +121,7 @@ impl Server {
             read_ahead: 64 * 1024,
             multiprocess: false,
             observers: Vec::new(),
+            give_way: None,
         }
     }
 
@@ -166,6 +171,16 @@ impl Server {
         self
     }
 
+    /// Asks, before a connection is accepted and with the number of those that are open, whether it is better left to another process that
+    /// listens on the same socket and has fewer. If so, nothing is accepted for a millisecond, and then some connections in any case.
+    ///
+    /// Otherwise the process that is awake first takes all connections of a burst, and keeps them, while the others have nothing to do. It is
+    /// asked often, on threads that serve: it must not block.
+    pub fn give_way(mut self, give_way: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
+        self.give_way = Some(Box::new(give_way));
+        self
+    }
+
     /// Starts the threads. Connections are accepted from now on.
     ///
     /// # Errors
@@ -182,6 +197,7 @@ impl Server {
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
             told: AtomicBool::new(false),
         });
         let shared = Arc::new(Shared {
@@ -192,12 +208,14 @@ impl Server {
             multiprocess: self.multiprocess,
             observers: self.observers,
             traffic: (0..=self.threads).map(|_| Traffic::default()).collect(),
+            give_way: self.give_way,
             poller,
             waker,
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
             leave_backlog: AtomicBool::new(false),
+            giving_way: AtomicBool::new(false),
             calls: Mutex::default(),
             bell: Bell::default(),
         });
@@ -315,6 +333,7 @@ struct Shared {
     observers: Vec<Arc<dyn Observer>>,
     /// One for each worker, and the last for the control thread.
     traffic: Box<[Traffic]>,
+    give_way: Option<GiveWay>,
     poller: OwnedFd,
     waker: OwnedFd,
     listeners: Vec<Entry>,
@@ -322,6 +341,8 @@ struct Shared {
     phase: AtomicU8,
     /// Connections that are not accepted yet when the end comes are answered by other processes.
     leave_backlog: AtomicBool,
+    /// A listener gives way to another process, for a moment.
+    giving_way: AtomicBool,
     /// Connections that a worker is to look at although the poller has nothing new of them.
     calls: Mutex<VecDeque<u32>>,
     bell: Bell,
@@ -335,6 +356,8 @@ struct Entry {
     paused: AtomicBool,
     /// The log says so. It is not said again before everyone who waited was let in.
     told: AtomicBool,
+    /// It has given way, and nobody else has accepted what waits: now it is its turn.
+    gave_way: AtomicBool,
 }
 
 /// Wakes the control thread.
@@ -484,6 +507,33 @@ impl Shared {
         }
     }
 
+    /// Whether there are other processes to give way to.
+    fn gives_way_at_all(&self) -> bool {
+        self.give_way.is_some()
+    }
+
+    /// Whether a listener has given way in vain: then it accepts without asking, since the others may be stuck.
+    fn gave_way_in_vain(&self, listener: usize) -> bool {
+        self.listeners[listener].gave_way.swap(false, Ordering::SeqCst)
+    }
+
+    /// Leaves the next connection to another process for a moment, if that has fewer.
+    fn gives_way(&self, listener: usize) -> bool {
+        let Some(give_way) = &self.give_way else { return false };
+        let entry = &self.listeners[listener];
+        if !give_way(self.slots.used()) {
+            return false;
+        }
+        let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) else { return false };
+        if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_err() {
+            return false;
+        }
+        entry.paused.store(true, Ordering::SeqCst);
+        self.giving_way.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        true
+    }
+
     /// Stops accepting until the control thread tries again. A listener that stays readable would otherwise keep a thread spinning.
     fn pause(&self, listener: usize, why: &str) {
         let entry = &self.listeners[listener];
@@ -502,6 +552,11 @@ impl Shared {
             if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
+                    if self.give_way.is_some() {
+                        let mut waits = [PollFd::new(socket, PollFlags::IN)];
+                        let waited = poll(&mut waits, Some(&Timespec::default()));
+                        entry.gave_way.store(waited.is_ok_and(|ready| ready > 0), Ordering::SeqCst);
+                    }
                     if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
                         tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
                     }
@@ -586,6 +641,9 @@ impl Bell {
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
+
+/// How long a listener gives way: long enough for another process to wake up, and too short to be noticed.
+const GIVE_WAY: Duration = Duration::from_millis(1);
 
 const RUNNING: u8 = 0;
 const STOPPING: u8 = 1;

@@ -80,7 +80,11 @@ impl Worker {
     }
 
     fn accept(&mut self, listener: usize) {
-        for _ in 0..ACCEPTS_PER_EVENT {
+        let courteous = self.shared.gives_way_at_all() && !self.shared.gave_way_in_vain(listener);
+        if courteous && self.shared.gives_way(listener) {
+            return;
+        }
+        for _ in 0..if courteous { 1 } else { ACCEPTS_PER_EVENT } {
             match self.shared.accept(listener) {
                 Accepted::Connection(index) => self.visit(index),
                 Accepted::Nothing => return,

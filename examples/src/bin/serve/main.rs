@@ -205,7 +205,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
 
     let server = match &worker {
         // Also where there is but one: the next one is there before it goes.
-        Some(worker) => Server::new(worker.limited(handler)).multiprocess(true),
+        Some(worker) => Server::new(worker.limited(handler)).multiprocess(true).give_way(worker.shares()),
         None => Server::new(handler),
     };
     let server = seeing.of(server).threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
