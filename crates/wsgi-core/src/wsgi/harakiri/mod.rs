@@ -21,6 +21,9 @@
 //! A call that neither returns nor lets other threads run Python leaves nobody who could raise anything: the tracebacks of all threads are then
 //! written to standard error by `faulthandler`, which needs no lock.
 //!
+//! An exception that reaches a thread only while it calls `close()` ends that call. Over a front end that lends no socket
+//! ([`Exchange::socket`](crate::Exchange::socket)), such as HTTP/2, nobody is cut off.
+//!
 //! **What it costs.** Each request notes its beginning and its end in a slot of its thread's, behind a lock that nobody contends for.
 //!
 //! **In scope:** telling, interrupting, and saying who does not come back. **Out of scope:** replacing the process.
@@ -39,7 +42,6 @@ use pyo3::prelude::*;
 pub(super) use self::python::Harakiri as Interrupted;
 use self::slots::Slot;
 use self::watch::Watch;
-use super::driver::describe;
 use crate::{Exchange, Handler};
 
 /// How long requests may take, and what happens then.
@@ -128,7 +130,7 @@ impl<H: Handler> Handler for Watched<H> {
     fn handle(&self, exchange: &mut dyn Exchange) {
         let slot = self.watch.slot();
         // A handler within one that is watched by the same is a part of its request.
-        if !slot.begin(|line| line.push_str(&describe(exchange.head())), exchange.socket()) {
+        if !slot.begin(exchange.head(), exchange.socket()) {
             return self.handler.handle(exchange);
         }
         let _end = End(&slot);
