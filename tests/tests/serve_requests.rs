@@ -239,8 +239,11 @@ fn the_proxy_protocol_is_required_and_only_of_peers_that_are_allowed() {
 fn a_request_that_takes_too_long_is_interrupted_and_the_server_serves_on() {
     let mut site = site(&["--harakiri", "0.5"]);
     for _ in 0..2 {
-        let reply = ask(TcpStream::connect(site.address).unwrap(), &get("/loop?a=b", ""));
-        assert!(reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{reply}");
+        let reply = ask(TcpStream::connect(site.address).unwrap(), &lasting("/loop?a=b"));
+        assert!(
+            reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n") && reply.to_lowercase().contains("\r\nconnection: close\r\n"),
+            "{reply}"
+        );
     }
     site.process.line_with("GET /loop?a=b takes longer than 500ms; its thread is in");
     site.process.line_with("in dawdle");

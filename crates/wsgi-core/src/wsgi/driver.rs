@@ -300,6 +300,9 @@ impl Call<'_> {
         }
         self.session.with(py, |desk| {
             if let (Some(exchange), state) = desk.parts() {
+                if status == StatusCode::GATEWAY_TIMEOUT {
+                    exchange.close_after_reply();
+                }
                 state.reply.give_up(exchange, status);
             }
         });

@@ -10,7 +10,7 @@
 //!
 //! **What is possible.** Whatever executes Python code can be interrupted: an exception of the class `wsgi.Harakiri` is raised in it. It derives
 //! from `BaseException`, so that `except Exception` does not hold it up, while `finally`, `with` and `close()` run as usual. If nothing of a
-//! reply was sent, the client gets a 504; otherwise the reply is aborted, so that it cannot be taken for whole.
+//! reply was sent, the client gets a 504 and the connection is closed; otherwise the reply is aborted, so that it cannot be taken for whole.
 //!
 //! **What is not.** Python delivers the exception between two instructions of its own. A thread that waits inside a call into C (`time.sleep`, a
 //! database driver, a lock) gets it when that call returns, and not before. If that is not within the grace, its client's connection is cut
