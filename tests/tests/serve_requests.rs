@@ -27,6 +27,8 @@ def dawdle():
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
+    if path == "/check":
+        print("check from", environ["REMOTE_ADDR"], file=environ["wsgi.errors"])
     if path == "/loop":
         dawdle()
     if path == "/sleep":
@@ -199,12 +201,12 @@ fn haproxy_says_by_the_proxy_protocol_who_the_client_is() {
     }
     for how in ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options ssl,cert-cn,authority,unique-id,crc32c"] {
         // HAProxy connects from 127.0.0.1.
-        let site = site(&["--proxy-protocol"]);
+        let mut site = site(&["--proxy-protocol"]);
         let listens = ports::free();
         let upstream = site.address;
         let configuration = format!(
             "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
-             listen site\n  bind {listens}\n  unique-id-format id\n  server s {upstream} {how}\n"
+             listen site\n  bind {listens}\n  unique-id-format id\n  option httpchk GET /check\n  server s {upstream} {how} check inter 100ms\n"
         );
         let file = write(site.folder.path(), "haproxy.cfg", &configuration);
         let _haproxy = proxy("haproxy", &["-db", "-f", &file], listens);
@@ -214,6 +216,8 @@ fn haproxy_says_by_the_proxy_protocol_who_the_client_is() {
         let reply = ask(client, &both);
         assert_eq!(reply.matches("REMOTE_ADDR=127.0.0.2").count(), 2, "{how}: {reply}");
         says(&reply, &[&port, &server]);
+        // Its own checks it makes as itself.
+        site.process.line_with("check from 127.0.0.1");
     }
 }
 
@@ -235,14 +239,30 @@ fn the_proxy_protocol_is_required_and_only_of_peers_that_are_allowed() {
 fn a_request_that_takes_too_long_is_interrupted_and_the_server_serves_on() {
     let mut site = site(&["--harakiri", "0.5"]);
     for _ in 0..2 {
-        let reply = ask(TcpStream::connect(site.address).unwrap(), &get("/loop?a=b", ""));
-        assert!(reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{reply}");
+        let reply = ask(TcpStream::connect(site.address).unwrap(), &lasting("/loop?a=b"));
+        assert!(
+            reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n") && reply.to_lowercase().contains("\r\nconnection: close\r\n"),
+            "{reply}"
+        );
     }
     site.process.line_with("GET /loop?a=b takes longer than 500ms; its thread is in");
     site.process.line_with("in dawdle");
     assert!(ask(TcpStream::connect(site.address).unwrap(), &get("/", "")).starts_with("HTTP/1.1 200 "));
     site.process.terminate();
     assert_eq!(site.process.wait().status.code(), Some(0));
+}
+
+#[test]
+fn a_thread_that_waits_for_its_client_comes_back_when_that_is_cut_off() {
+    let mut site = site(&["--harakiri", "0.5", "--harakiri-graceful-timeout", "0.5"]);
+    // Too long to be read before the application is called.
+    let begun = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\nab";
+    assert_eq!(ask(TcpStream::connect(site.address).unwrap(), begun), "");
+    site.process.line_with("thread came back from its request");
+    assert!(ask(TcpStream::connect(site.address).unwrap(), &get("/", "")).starts_with("HTTP/1.1 200 "));
+    site.process.terminate();
+    let ended = site.process.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 }
 
 #[test]

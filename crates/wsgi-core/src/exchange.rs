@@ -131,6 +131,11 @@ pub trait Exchange: Send {
     /// Whether the peer is known to have gone: a cheap look, without blocking. A `false` may be out of date.
     fn disconnected(&mut self) -> bool;
 
+    /// Has the connection closed after this reply, where the protocol has connections that go on; before `start`, so that the reply can say so.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn close_after_reply(&mut self) {}
+
     /// The client's socket, where there is one that carries nothing but this conversation: for whoever has to cut it off from another thread, as
     /// the conversation itself is borrowed by its own. Nothing may be read from it or written to it.
     ///

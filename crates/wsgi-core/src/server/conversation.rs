@@ -289,6 +289,10 @@ impl Exchange for Conversation<'_> {
         Some(&mut self.extensions)
     }
 
+    fn close_after_reply(&mut self) {
+        self.connection.protocol.close_after_reply();
+    }
+
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         Some(self.connection.socket.as_fd())
     }

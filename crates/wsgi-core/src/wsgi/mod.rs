@@ -58,6 +58,7 @@ pub(crate) mod kept;
 mod kit;
 mod lent;
 mod reply;
+mod request_line;
 mod session;
 mod spool;
 mod start_response;

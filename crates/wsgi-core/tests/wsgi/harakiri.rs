@@ -143,6 +143,42 @@ fn a_thread_that_does_not_come_back_is_told_once_and_its_exception_is_taken_back
 }
 
 #[test]
+fn whenever_the_time_is_up_a_request_is_answered_or_interrupted_and_the_next_one_is_whole() {
+    // Each takes about as long as the limit, so that the exception comes anywhere: before the application, within, behind it, or not at all.
+    let source = "
+import time
+def application(environ, start_response):
+    begun = time.monotonic()
+    while time.monotonic() - begun < int(environ['QUERY_STRING']) / 1000:
+        pass
+    start_response('200 OK', [('Content-Length', '4')])
+    return [b'done']
+";
+    let limit = Duration::from_millis(20);
+    std::thread::scope(|threads| {
+        for number in 0..3 {
+            threads.spawn(move || {
+                let app = App::new(source);
+                let watched = Harakiri::after(limit).grace(Duration::from_secs(3600)).around(app.application.clone()).unwrap();
+                watched.thread(&mut || {
+                    for request in 0..40 {
+                        let answer = app.get(&format!("/?{}", 5 + (7 * request + number) % 50)).run_by(&watched);
+                        assert_eq!(answer.errors, "");
+                        assert!(answer.has("finish") && !answer.has("abort"), "{:?}", answer.events);
+                        match answer.status() {
+                            "200 OK" => assert_eq!(answer.body(), "done"),
+                            status => assert_eq!(status, "504 Gateway Timeout", "{:?}", answer.logged),
+                        }
+                        // Not watched, so that nothing may happen to it.
+                        app.get("/?0").run().is_ok("done");
+                    }
+                });
+            });
+        }
+    });
+}
+
+#[test]
 fn what_is_quick_is_left_alone() {
     let app = App::new(LOOP);
     let watched = Harakiri::after(Duration::from_secs(3600)).around(app.application.clone()).unwrap();

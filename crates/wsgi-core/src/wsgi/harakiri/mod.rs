@@ -10,7 +10,7 @@
 //!
 //! **What is possible.** Whatever executes Python code can be interrupted: an exception of the class `wsgi.Harakiri` is raised in it. It derives
 //! from `BaseException`, so that `except Exception` does not hold it up, while `finally`, `with` and `close()` run as usual. If nothing of a
-//! reply was sent, the client gets a 504; otherwise the reply is aborted, so that it cannot be taken for whole.
+//! reply was sent, the client gets a 504 and the connection is closed; otherwise the reply is aborted, so that it cannot be taken for whole.
 //!
 //! **What is not.** Python delivers the exception between two instructions of its own. A thread that waits inside a call into C (`time.sleep`, a
 //! database driver, a lock) gets it when that call returns, and not before. If that is not within the grace, its client's connection is cut
@@ -20,6 +20,9 @@
 //!
 //! A call that neither returns nor lets other threads run Python leaves nobody who could raise anything: the tracebacks of all threads are then
 //! written to standard error by `faulthandler`, which needs no lock.
+//!
+//! An exception that reaches a thread only while it calls `close()` ends that call. Over a front end that lends no socket
+//! ([`Exchange::socket`](crate::Exchange::socket)), such as HTTP/2, nobody is cut off.
 //!
 //! **What it costs.** Each request notes its beginning and its end in a slot of its thread's, behind a lock that nobody contends for.
 //!
@@ -39,7 +42,6 @@ use pyo3::prelude::*;
 pub(super) use self::python::Harakiri as Interrupted;
 use self::slots::Slot;
 use self::watch::Watch;
-use super::driver::describe;
 use crate::{Exchange, Handler};
 
 /// How long requests may take, and what happens then.
@@ -128,7 +130,7 @@ impl<H: Handler> Handler for Watched<H> {
     fn handle(&self, exchange: &mut dyn Exchange) {
         let slot = self.watch.slot();
         // A handler within one that is watched by the same is a part of its request.
-        if !slot.begin(|line| line.push_str(&describe(exchange.head())), exchange.socket()) {
+        if !slot.begin(exchange.head(), exchange.socket()) {
             return self.handler.handle(exchange);
         }
         let _end = End(&slot);

@@ -11,6 +11,8 @@ use rustix::net::{Shutdown, shutdown};
 
 use super::python;
 use crate::clock;
+use crate::wire::RequestHead;
+use crate::wsgi::request_line::RequestLine;
 
 /// One thread's place.
 pub(super) struct Slot {
@@ -28,8 +30,7 @@ pub(super) struct State {
     pub(super) began: Option<u64>,
     /// Tells one request of a thread from the next.
     pub(super) serial: u64,
-    /// Method and target; its memory is kept.
-    pub(super) request: String,
+    pub(super) request: RequestLine,
     pub(super) phase: Phase,
     /// The client's socket, which is open as long as the request has not ended.
     socket: Option<RawFd>,
@@ -60,15 +61,14 @@ impl Slot {
     }
 
     /// Notes the beginning of a request. False: there is one already.
-    pub(super) fn begin(&self, describe: impl FnOnce(&mut String), socket: Option<BorrowedFd<'_>>) -> bool {
+    pub(super) fn begin(&self, head: &RequestHead, socket: Option<BorrowedFd<'_>>) -> bool {
         let mut state = self.lock();
         if state.began.is_some() {
             return false;
         }
         state.began = Some(clock::now());
         state.serial += 1;
-        state.request.clear();
-        describe(&mut state.request);
+        state.request.note(head);
         state.socket = socket.map(|socket| socket.as_raw_fd());
         true
     }
@@ -83,7 +83,7 @@ impl Slot {
         if phase == Phase::Running {
             return;
         }
-        let request = state.request.clone();
+        let request = state.request.to_string();
         drop(state);
         let took = Duration::from_millis(clock::now().saturating_sub(began.unwrap_or_default()));
         tracing::warn!(target: "wsgi", request, "thread came back from its request after {took:.1?}");

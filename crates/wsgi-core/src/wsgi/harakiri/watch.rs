@@ -114,7 +114,7 @@ impl Watch {
             }
             Phase::Asked(since) if over(since, self.grace.min(ENTER_WITHIN)) => {
                 state.phase = Phase::Interrupted(since);
-                let request = state.request.clone();
+                let request = state.request.to_string();
                 drop(state);
                 tracing::error!(
                     target: "wsgi",
@@ -132,8 +132,11 @@ impl Watch {
             }
             Phase::CutOff(since) if over(since, BACK_WITHIN) => {
                 state.phase = Phase::Stuck;
-                let stuck =
-                    Stuck { request: state.request.clone(), since: state.since(), python_is_blocked: self.dumped.load(Ordering::Relaxed) };
+                let stuck = Stuck {
+                    request: state.request.to_string(),
+                    since: state.since(),
+                    python_is_blocked: self.dumped.load(Ordering::Relaxed),
+                };
                 drop(state);
                 tracing::error!(target: "wsgi", request = stuck.request, "thread does not come back from its request after {:.1?}", stuck.since);
                 (self.on_stuck)(&stuck);
@@ -161,7 +164,7 @@ impl Watch {
             if let Phase::Asked(_) = state.phase {
                 state.phase = Phase::Interrupted(clock::now());
             }
-            let request = state.request.clone();
+            let request = state.request.to_string();
             drop(state);
             // The request first, as what is in fields stands behind the text.
             tracing::error!(target: "wsgi", "{request} takes longer than {:?}; its thread is in\n{}", self.limit, traceback.trim_end());
