@@ -12,7 +12,7 @@
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - [`observe`] shows requests as they go by, and [`access`] writes a line about each.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, and so can yours.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`Identified`] gives requests names, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -86,6 +86,7 @@ pub mod metrics;
 mod mount;
 pub mod observe;
 mod panics;
+mod request_id;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;
@@ -96,5 +97,6 @@ pub mod wsgi;
 
 pub use exchange::{Exchange, Handler};
 pub use mount::Mount;
+pub use request_id::Identified;
 #[cfg(feature = "python")]
 pub use wsgi::{Application, Interpreter};

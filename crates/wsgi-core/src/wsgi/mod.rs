@@ -59,6 +59,7 @@ mod lent;
 mod reply;
 mod session;
 mod spool;
+mod standard_error;
 mod start_response;
 mod text;
 #[cfg(feature = "testing")]
@@ -69,3 +70,4 @@ pub use errors::ErrorSink;
 pub use import::ImportError;
 pub use interpreter::{Home, Interpreter, InterpreterBuilder, StartError};
 pub use spool::UnsizedBody;
+pub use standard_error::{log_line, redirect_standard_error};
