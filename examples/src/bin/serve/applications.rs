@@ -5,13 +5,19 @@ use wsgi_core::wsgi::{Application, ImportError, Interpreter};
 
 use crate::Failure;
 use crate::options::Target;
+use crate::seeing::Seeing;
 use crate::welcome;
 
 /// Imports every application, and says of each in a line what it is. Without any, there is a page that says that the server works.
 ///
 /// # Errors
 /// The first application that cannot be imported.
-pub(crate) fn load(interpreter: &Interpreter, targets: Vec<(String, Target)>, callable: &str) -> Result<(Mount, Vec<String>), Failure> {
+pub(crate) fn load(
+    interpreter: &Interpreter,
+    targets: Vec<(String, Target)>,
+    callable: &str,
+    seeing: &Seeing,
+) -> Result<(Mount, Vec<String>), Failure> {
     if targets.is_empty() {
         let line = "no application: serving a page that says that it works, --module or --wsgi-file serves yours".to_owned();
         return Ok((Mount::new().otherwise(welcome::application().map_err(Failure::set_up)?), vec![line]));
@@ -20,6 +26,7 @@ pub(crate) fn load(interpreter: &Interpreter, targets: Vec<(String, Target)>, ca
     let mut lines = Vec::new();
     for (prefix, target) in targets {
         let (application, name) = import(interpreter, &target, callable).map_err(Failure::Import)?;
+        let application = seeing.application(application);
         if prefix == "/" {
             lines.push(format!("application {name}"));
             mount = mount.otherwise(application);

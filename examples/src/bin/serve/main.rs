@@ -95,10 +95,11 @@ fn serve(settings: &Settings) -> Result<(), Failure> {
         builder = builder.python_path(path);
     }
     let interpreter = builder.start().map_err(Failure::set_up)?;
+    seeing.python()?;
 
     let bound = listening::bind(settings)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let (handler, served) = applications::load(&interpreter, targets, &settings.callable)?;
+    let (handler, served) = applications::load(&interpreter, targets, &settings.callable, &seeing)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyo3::Python;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
-use wsgi_core::Handler;
 use wsgi_core::access::{AccessLog, Choice, Destination, Format, Lines};
 use wsgi_core::metrics::{Metrics, Stats};
 use wsgi_core::observe::{Observed, Observer};
 use wsgi_core::server::{Handle, ListenAddress, Server};
+use wsgi_core::wsgi::{self, Application};
+use wsgi_core::{Handler, Identified};
 
 use crate::Failure;
 
@@ -29,11 +31,22 @@ pub(crate) struct Options {
     pub(crate) choice: Choice,
     pub(crate) forwarded_for: bool,
     pub(crate) stats: Option<ListenAddress>,
+    /// Requests have names, and what applications log says which it is about.
+    pub(crate) request_ids: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { log_to: None, access_log: None, format: None, disable: false, choice: Choice::none(), forwarded_for: false, stats: None }
+        Options {
+            log_to: None,
+            access_log: None,
+            format: None,
+            disable: false,
+            choice: Choice::none(),
+            forwarded_for: false,
+            stats: None,
+            request_ids: false,
+        }
     }
 }
 
@@ -53,6 +66,7 @@ pub(crate) struct Seeing {
     log_to: Option<PathBuf>,
     log: Option<Arc<AccessLog>>,
     metrics: Option<Metrics>,
+    request_ids: bool,
     _stats: Option<Stats>,
 }
 
@@ -65,7 +79,8 @@ impl Seeing {
         if let Some(path) = &options.log_to {
             redirect(path).map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))?;
         }
-        let mut seeing = Seeing { log_to: options.log_to.clone(), log: None, metrics: None, _stats: None };
+        let mut seeing =
+            Seeing { log_to: options.log_to.clone(), log: None, metrics: None, request_ids: options.request_ids, _stats: None };
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
             let lines = Lines::open(destination.clone());
@@ -89,10 +104,27 @@ impl Seeing {
         Ok(seeing)
     }
 
+    /// Has what Python code writes to `sys.stderr` logged with the request that it is about, if that was asked for.
+    ///
+    /// # Errors
+    /// Python does not let it.
+    pub(crate) fn python(&self) -> Result<(), Failure> {
+        if !self.request_ids {
+            return Ok(());
+        }
+        Python::attach(|py| wsgi::redirect_standard_error(py, wsgi::log_line)).map_err(Failure::set_up)
+    }
+
+    /// The application, whose `wsgi.errors` is logged likewise.
+    pub(crate) fn application(&self, application: Application) -> Application {
+        if self.request_ids { application.errors(wsgi::log_line) } else { application }
+    }
+
     /// The handler, seen by whatever was asked for.
     pub(crate) fn around(&self, handler: impl Handler + 'static) -> Arc<dyn Handler> {
         let observers: Vec<_> = self.observers().collect();
-        if observers.is_empty() { Arc::new(handler) } else { Arc::new(Observed::new(handler, observers)) }
+        let handler: Arc<dyn Handler> = if self.request_ids { Arc::new(Identified::new(handler)) } else { Arc::new(handler) };
+        if observers.is_empty() { handler } else { Arc::new(Observed::new(handler, observers)) }
     }
 
     /// The server, whose refusals are seen too.
