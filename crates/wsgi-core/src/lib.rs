@@ -14,7 +14,7 @@
 //! - [`observe`] shows requests as they go by, and [`access`] writes a line about each.
 //! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
 //! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, [`proxies`] finds out who the
-//!   client is behind proxies, and so can yours.
+//!   client is behind proxies, [`Identified`] gives requests names, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -93,6 +93,7 @@ mod panics;
 #[cfg(feature = "processes")]
 pub mod processes;
 pub mod proxies;
+mod request_id;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;
@@ -103,5 +104,6 @@ pub mod wsgi;
 
 pub use exchange::{Exchange, Handler, Part};
 pub use mount::Mount;
+pub use request_id::Identified;
 #[cfg(feature = "python")]
 pub use wsgi::{Application, Interpreter};

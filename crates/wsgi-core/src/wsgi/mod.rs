@@ -61,6 +61,7 @@ mod reply;
 mod request_line;
 mod session;
 mod spool;
+mod standard_error;
 mod start_response;
 mod text;
 #[cfg(feature = "testing")]
@@ -72,3 +73,4 @@ pub use harakiri::{Harakiri, Stuck, Watched};
 pub use import::ImportError;
 pub use interpreter::{Home, Interpreter, InterpreterBuilder, StartError};
 pub use spool::UnsizedBody;
+pub use standard_error::{log_line, redirect_standard_error};

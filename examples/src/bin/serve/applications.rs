@@ -5,6 +5,7 @@ use wsgi_core::wsgi::{Application, ImportError, Interpreter};
 
 use crate::Failure;
 use crate::options::{Settings, Target};
+use crate::seeing::Seeing;
 use crate::welcome;
 
 /// Says of each application in a line what it is.
@@ -28,7 +29,12 @@ pub(crate) fn describe(targets: &[(String, Target)], settings: &Settings) -> Vec
 ///
 /// # Errors
 /// The first application that cannot be imported.
-pub(crate) fn load(interpreter: &Interpreter, targets: Vec<(String, Target)>, settings: &Settings) -> Result<Mount, Failure> {
+pub(crate) fn load(
+    interpreter: &Interpreter,
+    targets: Vec<(String, Target)>,
+    settings: &Settings,
+    seeing: &Seeing,
+) -> Result<Mount, Failure> {
     if targets.is_empty() {
         let mount = Mount::new();
         let welcomes = settings.static_files.places.is_empty();
@@ -37,7 +43,7 @@ pub(crate) fn load(interpreter: &Interpreter, targets: Vec<(String, Target)>, se
     let mut mount = Mount::new();
     for (prefix, target) in targets {
         let application = import(interpreter, &target, &settings.callable).map_err(|error| explain(interpreter, error))?;
-        let application = application.unsized_body(settings.requests.unsized_body(&settings.limits));
+        let application = seeing.application(application).unsized_body(settings.requests.unsized_body(&settings.limits));
         mount = if prefix == "/" { mount.otherwise(application) } else { mount.at(&prefix, application) };
     }
     Ok(mount)

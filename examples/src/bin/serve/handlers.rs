@@ -6,7 +6,7 @@
 //!
 //! What sees requests is outermost, so that it counts all of them, those that anything behind it refuses or answers, and all of their time. It looks
 //! at a request when that is over, and so tells the client that proxies have named. Proxies come next, so that everybody behind them knows the
-//! client, and a request that they refuse reaches nobody. Static files are outside of
+//! client, and a request that they refuse reaches nobody; only names of requests (`log-req-id`) are given before. Static files are outside of
 //! `harakiri`: they hold no thread, however slowly the client reads, and there is no Python to interrupt. What is no file goes on inwards, so that
 //! `harakiri` watches nothing but applications.
 

@@ -188,6 +188,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         builder = builder.argv(std::iter::once("serve").chain(settings.arguments.iter().map(String::as_str)));
     }
     let interpreter = builder.start().map_err(Failure::set_up)?;
+    seeing.python()?;
     environment::set(&settings.environment).map_err(Failure::SetUp)?;
 
     let (bound, _pid_file) = match &worker {
@@ -195,7 +196,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let applications = applications::load(&interpreter, site.targets, settings)?;
+    let applications = applications::load(&interpreter, site.targets, settings, &seeing)?;
     let replacement = Replacement::default();
     let handler = handlers::compose(settings, applications, site.files, &replacement, &seeing)?;
 

@@ -9,12 +9,14 @@ use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wsgi_core::Handler;
+use pyo3::Python;
 use wsgi_core::access::{AccessLog, Choice, Destination, Format, Lines};
 use wsgi_core::metrics::{Metrics, Stats};
 use wsgi_core::observe::{Observed, Observer};
 use wsgi_core::processes::{Identity, Worker};
 use wsgi_core::server::{Handle, ListenAddress, Server};
+use wsgi_core::wsgi::{self, Application};
+use wsgi_core::{Handler, Identified};
 
 use crate::{Failure, figures};
 
@@ -31,11 +33,22 @@ pub(crate) struct Options {
     pub(crate) choice: Choice,
     pub(crate) forwarded_for: bool,
     pub(crate) stats: Option<ListenAddress>,
+    /// Requests have names, and what applications log says which it is about.
+    pub(crate) request_ids: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { log_to: None, access_log: None, format: None, disable: false, choice: Choice::none(), forwarded_for: false, stats: None }
+        Options {
+            log_to: None,
+            access_log: None,
+            format: None,
+            disable: false,
+            choice: Choice::none(),
+            forwarded_for: false,
+            stats: None,
+            request_ids: false,
+        }
     }
 }
 
@@ -93,6 +106,7 @@ pub(crate) struct Seeing {
     reopen: Reopen,
     log: Option<Arc<AccessLog>>,
     metrics: Option<Metrics>,
+    request_ids: bool,
     _stats: Option<Stats>,
 }
 
@@ -104,7 +118,7 @@ impl Seeing {
     /// A file or an address cannot be had.
     pub(crate) fn begin(options: &Options, worker: Option<&Worker>) -> Result<Seeing, Failure> {
         let reopen = Reopen { log_to: options.log_to.clone(), lines: None };
-        let mut seeing = Seeing { reopen, log: None, metrics: None, _stats: None };
+        let mut seeing = Seeing { reopen, log: None, metrics: None, request_ids: options.request_ids, _stats: None };
         let number = worker.map_or(0, Worker::number);
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
@@ -131,10 +145,27 @@ impl Seeing {
         Ok(seeing)
     }
 
+    /// Has what Python code writes to `sys.stderr` logged with the request that it is about, if that was asked for.
+    ///
+    /// # Errors
+    /// Python does not let it.
+    pub(crate) fn python(&self) -> Result<(), Failure> {
+        if !self.request_ids {
+            return Ok(());
+        }
+        Python::attach(|py| wsgi::redirect_standard_error(py, wsgi::log_line)).map_err(Failure::set_up)
+    }
+
+    /// The application, whose `wsgi.errors` is logged likewise.
+    pub(crate) fn application(&self, application: Application) -> Application {
+        if self.request_ids { application.errors(wsgi::log_line) } else { application }
+    }
+
     /// The handler, seen by whatever was asked for.
     pub(crate) fn around(&self, handler: impl Handler + 'static) -> Arc<dyn Handler> {
         let observers: Vec<_> = self.observers().collect();
-        if observers.is_empty() { Arc::new(handler) } else { Arc::new(Observed::new(handler, observers)) }
+        let handler: Arc<dyn Handler> = if self.request_ids { Arc::new(Identified::new(handler)) } else { Arc::new(handler) };
+        if observers.is_empty() { handler } else { Arc::new(Observed::new(handler, observers)) }
     }
 
     /// The server, whose refusals are seen too.

@@ -126,6 +126,19 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        name: "log-req-id",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Give each request an X-Request-ID that has none, and log what applications write to wsgi.errors and sys.stderr with it",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.request_ids = true;
+            Ok(())
+        },
+    },
+    Entry {
         name: "stats",
         aliases: &["stats-server"],
         short: None,

@@ -122,6 +122,7 @@ fn every_value_changes_something() {
         ("log-zero", ""),
         ("log-x-forwarded-for", ""),
         ("stats", ":9191"),
+        ("log-req-id", ""),
         ("socket", ":1"),
         ("protocol", "http"),
         ("need-app", ""),
