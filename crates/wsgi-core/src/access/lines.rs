@@ -181,7 +181,7 @@ impl Shared {
                 state = self.bell.wait_timeout(state, GATHER).unwrap_or_else(PoisonError::into_inner).0;
             }
             std::mem::swap(&mut batch, &mut state.buffer);
-            let (reopen, ending, dropped) = (std::mem::take(&mut state.reopen), state.ending, std::mem::take(&mut state.untold));
+            let (mut reopen, ending, dropped) = (std::mem::take(&mut state.reopen), state.ending, std::mem::take(&mut state.untold));
             state.idle = false;
             drop(state);
 
@@ -190,7 +190,7 @@ impl Shared {
             }
             let written = self.write(&mut output, &batch, &mut |output| {
                 // While it fails, what was asked for meanwhile may be what helps.
-                if std::mem::take(&mut self.lock().reopen) {
+                if std::mem::take(&mut reopen) | std::mem::take(&mut self.lock().reopen) {
                     output.reopen(&self.destination);
                 }
                 self.lock().ending
