@@ -10,11 +10,15 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use wsgi_benches::{BARE, BROWSER, Cost, Memory, Stopwatch, unknown};
+use wsgi_core::access::{AccessLog, Destination, Lines};
+use wsgi_core::metrics::Metrics;
+use wsgi_core::observe::{Observed, Observer};
 use wsgi_core::wire::{RequestHead, ResponseHead};
 use wsgi_core::wsgi::Application;
 use wsgi_core::{Exchange, Handler};
@@ -46,8 +50,28 @@ fn main() {
                 });
             }
         }
+        observed(&watch, &hello);
         floors(&watch);
     });
+}
+
+/// What it costs to be seen, on top of the whole request.
+fn observed(watch: &Stopwatch, hello: &Application) {
+    let lines = Lines::open(Destination::File("/dev/null".into())).expect("a system has it");
+    let log: Arc<dyn Observer> = Arc::new(AccessLog::new("combined".parse().expect("a format"), lines));
+    let metrics = Metrics::new().observer();
+    for (kind, observers) in [
+        ("no observer", Vec::new()),
+        ("metrics", vec![Arc::clone(&metrics)]),
+        ("access log", vec![Arc::clone(&log)]),
+        ("metrics and access log", vec![metrics, log]),
+    ] {
+        let observed = Observed::new(hello.clone(), observers);
+        let mut connection = Memory::new(&Http1::new(), 50_000);
+        watch.row(&format!("browser: whole request, observed: {kind}"), || {
+            unknown(connection.serve(unknown(BROWSER), &observed));
+        });
+    }
 }
 
 /// The lines of the table.

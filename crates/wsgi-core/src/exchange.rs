@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -59,6 +60,11 @@ pub trait Exchange: Send {
 
     /// Gives up a reply that was started: the peer sees that it is not whole. Nothing can follow.
     fn abort(&mut self);
+
+    /// How many bytes of this reply the system has taken so far, framing included. `None` from exchanges that cannot tell.
+    fn taken(&self) -> Option<u64> {
+        None
+    }
 
     /// Queues text for the log of errors of whoever sent the request, where the protocol carries one and the operator wants it there. False
     /// where it has to go elsewhere, as it always has behind the reply's end. An empty text only asks which of the two it is. Never blocks.
@@ -125,6 +131,19 @@ pub trait Exchange: Send {
     /// Whether the peer is known to have gone: a cheap look, without blocking. A `false` may be out of date.
     fn disconnected(&mut self) -> bool;
 
+    /// Has the connection closed after this reply, where the protocol has connections that go on; before `start`, so that the reply can say so.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn close_after_reply(&mut self) {}
+
+    /// The client's socket, where there is one that carries nothing but this conversation: for whoever has to cut it off from another thread, as
+    /// the conversation itself is borrowed by its own. Nothing may be read from it or written to it.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// Whether the same handler may be called by another thread of this process at the same time (`wsgi.multithread`).
     fn multithread(&self) -> bool;
 
@@ -153,6 +172,16 @@ pub enum Part {
         /// Which of its bytes. It must have them all.
         range: Range<u64>,
     },
+}
+
+impl Part {
+    /// How many bytes it stands for.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Part::Bytes(block) => block.len() as u64,
+            Part::File { range, .. } => range.end.saturating_sub(range.start),
+        }
+    }
 }
 
 /// Reads a range of a file and hands it to `send` in blocks, where the system cannot move it by itself.

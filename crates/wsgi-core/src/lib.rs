@@ -11,7 +11,10 @@
 //! - [`workers`] runs handlers for callers that must not block, and `gateway`, with the feature `tokio`, is the engine's counterpart for async
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, and so can yours.
+//! - [`observe`] shows requests as they go by, and [`access`] writes a line about each.
+//! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, [`proxies`] finds out who the
+//!   client is behind proxies, [`Identified`] gives requests names, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -39,7 +42,9 @@ python.stop(std::time::Duration::from_secs(5));
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
+//! | `processes` | no | `processes`, a master that keeps worker processes behind the same sockets |
 //! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
+//! | `metrics` | no | `metrics`: counters and times, as Prometheus, uWSGI's tools and people read them |
 //! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
 //! | `json` | no | JSON for `testing::Client`, by serde; it brings `testing` with it |
 //!
@@ -72,6 +77,7 @@ python.stop(std::time::Duration::from_secs(5));
 
 #![deny(unsafe_code)]
 
+pub mod access;
 mod clock;
 mod exchange;
 mod failure;
@@ -79,8 +85,15 @@ pub mod files;
 #[cfg(feature = "tokio")]
 pub mod gateway;
 mod listening;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod mount;
+pub mod observe;
 mod panics;
+#[cfg(feature = "processes")]
+pub mod processes;
+pub mod proxies;
+mod request_id;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;
@@ -91,5 +104,6 @@ pub mod wsgi;
 
 pub use exchange::{Exchange, Handler, Part};
 pub use mount::Mount;
+pub use request_id::Identified;
 #[cfg(feature = "python")]
 pub use wsgi::{Application, Interpreter};

@@ -6,10 +6,12 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use wsgi_core::gateway::{self, Frontend, Gateway};
+use wsgi_core::metrics::Metrics;
+use wsgi_core::observe::Observed;
 use wsgi_core::server::{self, ListenAddress, Listener, Outcome, Server};
 use wsgi_core::wire::{Address, Dialect};
 use wsgi_core::wsgi::Application;
-use wsgi_core::{Handler, Mount};
+use wsgi_core::{Handler, Identified, Mount};
 
 use crate::column::Served;
 
@@ -43,6 +45,11 @@ impl Serving {
     pub(super) fn start(served: Served, way: Way, transport: Transport, dialect: impl Dialect + 'static) -> Serving {
         let threads = served.threads;
         Serving::run(served, transport, |handler, listener| match way {
+            // Observers see all and change nothing: what holds without them holds behind them.
+            Way::Engine if transport == Transport::Unix => {
+                let handler = Observed::new(Identified::new(handler), [Metrics::new().observer()]);
+                Running::engine(Server::new(handler).listen(listener, dialect).threads(threads))
+            }
             Way::Engine => Running::engine(Server::new(handler).listen(listener, dialect).threads(threads)),
             Way::Tokio => Running::gateway(Gateway::new(handler).listen(listener, dialect).threads(threads)),
         })

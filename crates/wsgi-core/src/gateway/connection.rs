@@ -279,7 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Says that there are too many requests. The connection may go on, if the request's body was read.
     fn overloaded(&mut self, refused: Refused) -> Next {
-        tracing::info!(target: "wsgi", remote = %self.remote, "request refused: {refused}");
+        self.context.refused(self.remote, &Error::Overloaded(refused.to_string().into()));
         let text = format!("{refused}\n");
         let mut head = ResponseHead::plain(StatusCode::SERVICE_UNAVAILABLE, text.len() as u64);
         let retry = head.field(b"Retry-After", RETRY_AFTER);
@@ -300,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Queues what the peer did wrong.
     fn refuse(&mut self, error: &Error) -> Stop {
-        tracing::info!(target: "wsgi", remote = %self.remote, "request refused: {error}");
+        self.context.refused(self.remote, error);
         clock::refresh(&mut self.date);
         self.protocol.refuse(error, &self.date, self.outbox.queue());
         Stop::Over(CloseReason::Refused)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::Shutdown;
+use crate::observe::{Observer, Refusal};
 use crate::server::Timeouts;
+use crate::wire::{Address, Error};
 use crate::workers::Workers;
 
 /// What a front end is given to serve with. Clones share it.
@@ -22,13 +24,23 @@ pub struct Context {
     pub connections: Connections,
     /// Bodies of up to this many bytes are read before a thread is taken.
     pub read_ahead: usize,
+    /// Who is told of requests that are refused before any handler sees them.
+    pub observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Context {
     /// A context outside of any gateway, with the defaults of one.
     pub fn new(workers: Workers, shutdown: Shutdown) -> Context {
         let (timeouts, connections) = (Timeouts::default(), Connections::new(MAX_CONNECTIONS));
-        Context { workers, shutdown, timeouts, connections, read_ahead: READ_AHEAD }
+        Context { workers, shutdown, timeouts, connections, read_ahead: READ_AHEAD, observers: Vec::new() }
+    }
+
+    /// Says of a request that no handler sees it, and why.
+    pub(super) fn refused(&self, remote: &Address, error: &Error) {
+        tracing::info!(target: "wsgi", remote = %remote, "request refused: {error}");
+        for observer in &self.observers {
+            observer.refused(&Refusal::new(remote, error));
+        }
     }
 }
 

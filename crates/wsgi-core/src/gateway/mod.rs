@@ -120,6 +120,7 @@ pub use self::endpoint::Endpoint;
 pub use self::shutdown::{Handle, Shutdown};
 pub use self::socket::Socket;
 use crate::Handler;
+use crate::observe::Observer;
 use crate::server::{Listener, Outcome, Timeouts};
 use crate::wire::Dialect;
 use crate::workers::Workers;
@@ -183,6 +184,7 @@ pub struct Gateway {
     max_connections: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
     handle: Handle,
 }
 
@@ -198,6 +200,7 @@ impl Gateway {
             max_connections: context::MAX_CONNECTIONS,
             read_ahead: context::READ_AHEAD,
             multiprocess: false,
+            observers: Vec::new(),
             handle: Handle::new(),
         }
     }
@@ -256,6 +259,13 @@ impl Gateway {
         self
     }
 
+    /// Tells this observer of requests that are refused before any handler sees them; of the others it learns from an
+    /// [`Observed`](crate::observe::Observed) handler. May be called for several.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Gateway {
+        self.observers.push(observer);
+        self
+    }
+
     /// Something to end the gateway with, from any thread or task, also before it runs.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -283,6 +293,7 @@ impl Gateway {
         context.timeouts = self.timeouts;
         context.connections = Connections::new(self.max_connections);
         context.read_ahead = self.read_ahead;
+        context.observers = self.observers;
         let mut running = Running::default();
         for frontend in self.frontends {
             running.start(frontend, &context);

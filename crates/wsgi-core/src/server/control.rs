@@ -1,10 +1,11 @@
 //! The control thread: deadlines, listeners that had to pause, and the order of a shutdown.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State};
-use super::{IDLE_GRACE, Shared};
+use super::{GIVE_WAY, IDLE_GRACE, Shared};
 use crate::clock::{self, NEVER};
 use crate::wire::{Error, HttpDate};
 
@@ -12,7 +13,13 @@ use crate::wire::{Error, HttpDate};
 pub(super) fn run(shared: &Arc<Shared>) {
     while !shared.stopping() {
         shared.rest(tick(shared));
+        if shared.giving_way.swap(false, Ordering::SeqCst) {
+            std::thread::sleep(GIVE_WAY);
+            shared.resume_listeners();
+            continue;
+        }
         expire(shared);
+        shared.traffic[shared.threads].publish();
         shared.resume_listeners();
     }
     shut_down(shared);
@@ -35,6 +42,10 @@ fn expire(shared: &Shared) {
         }
         let seen = slot.try_expire(now, |place| {
             if let Some(connection) = place.as_deref_mut() {
+                // A request came while every worker was busy: to close now would destroy it.
+                if matches!(connection.state, State::Reading) && connection.head_deadline.is_none() && connection.socket.has_input() {
+                    return clock::deadline(IDLE_GRACE);
+                }
                 end(shared, connection);
                 *place = None;
                 shared.slots.release(index);
@@ -73,7 +84,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
         }
         State::Lingering { .. } => return,
     };
-    tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
+    shared.refused(&connection.remote, &error);
     let mut date = HttpDate::from_unix(0);
     clock::refresh(&mut date);
     let mut output = Vec::new();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,8 @@ pub(super) struct Conversation<'a> {
     gone: Option<Failure>,
     /// A part of the reply was sent before its end.
     streaming: bool,
+    /// How many bytes the system has taken.
+    taken: u64,
 }
 
 /// What follows what the handler has queued.
@@ -84,6 +87,7 @@ impl<'a> Conversation<'a> {
             end: None,
             gone: None,
             streaming: false,
+            taken: 0,
         }
     }
 
@@ -196,6 +200,7 @@ impl<'a> Conversation<'a> {
                 0 => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
                 sent => {
                     at += sent;
+                    self.taken += sent as u64;
                     waited = Duration::ZERO;
                 }
             }
@@ -227,7 +232,10 @@ impl<'a> Conversation<'a> {
             match self.connection.socket.send_file(file, &mut offset, len) {
                 Ok(None) => return Err(exchange::ended_early(&(offset..end))),
                 Ok(Some(0)) => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
-                Ok(Some(_)) => waited = Duration::ZERO,
+                Ok(Some(sent)) => {
+                    self.taken += sent as u64;
+                    waited = Duration::ZERO;
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     return exchange::copy_file(file, offset..end, |block| {
                         self.scratch.output.extend_from_slice(block);
@@ -281,6 +289,14 @@ impl Exchange for Conversation<'_> {
         Some(&mut self.extensions)
     }
 
+    fn close_after_reply(&mut self) {
+        self.connection.protocol.close_after_reply();
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.connection.socket.as_fd())
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         if !self.started {
             self.connection.protocol.inform(head, &mut self.scratch.output);
@@ -328,6 +344,7 @@ impl Exchange for Conversation<'_> {
                 }
                 match socket.send(output) {
                     Ok(sent) => {
+                        self.taken += sent as u64;
                         taken = sent == output.len();
                         output.drain(..sent);
                     }
@@ -343,12 +360,14 @@ impl Exchange for Conversation<'_> {
             left = rest;
             match socket.send_both(output, piece) {
                 Ok(sent) if sent >= output.len() => {
+                    self.taken += sent as u64;
                     let unsent = &piece[sent - output.len()..];
                     taken = unsent.is_empty();
                     output.clear();
                     output.extend_from_slice(unsent);
                 }
                 Ok(sent) => {
+                    self.taken += sent as u64;
                     taken = false;
                     output.drain(..sent);
                     output.extend_from_slice(piece);
@@ -373,6 +392,10 @@ impl Exchange for Conversation<'_> {
         if self.end.is_none() {
             self.end = Some(Ending::Next(self.connection.protocol.abort(&mut self.scratch.output)));
         }
+    }
+
+    fn taken(&self) -> Option<u64> {
+        Some(self.taken)
     }
 
     fn log(&mut self, text: &[u8]) -> bool {

@@ -40,6 +40,7 @@ mod rest;
 mod sigpipe;
 mod slots;
 mod socket;
+mod status;
 mod worker;
 
 use std::collections::VecDeque;
@@ -51,18 +52,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
 use self::connection::{Connection, State};
 use self::slots::Slots;
 use self::socket::Socket;
+use self::status::Traffic;
+pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
 use crate::listening::Door;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
+use crate::observe::{Observer, Refusal};
 use crate::panics::survive;
-use crate::wire::{Dialect, Link};
+use crate::wire::{Address, Dialect, Error, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
 pub struct Server {
@@ -73,7 +77,12 @@ pub struct Server {
     max_connections: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
+    give_way: Option<GiveWay>,
 }
+
+/// Whether, with so many open connections, the next one is better left to another process.
+type GiveWay = Box<dyn Fn(usize) -> bool + Send + Sync>;
 
 /// How long peers may take. Deadlines are kept to within an eighth of the shortest of them, or 250 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +120,8 @@ impl Server {
             max_connections: 16 * 1024,
             read_ahead: 64 * 1024,
             multiprocess: false,
+            observers: Vec::new(),
+            give_way: None,
         }
     }
 
@@ -153,6 +164,23 @@ impl Server {
         self
     }
 
+    /// Tells this observer of requests that are refused before any handler sees them; of the others it learns from an
+    /// [`Observed`](crate::observe::Observed) handler. May be called for several.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Server {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Asks, before a connection is accepted and with the number of those that are open, whether it is better left to another process that
+    /// listens on the same socket and has fewer. If so, nothing is accepted for a millisecond, and then some connections in any case.
+    ///
+    /// Otherwise the process that is awake first takes all connections of a burst, and keeps them, while the others have nothing to do. It is
+    /// asked often, on threads that serve: it must not block.
+    pub fn give_way(mut self, give_way: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
+        self.give_way = Some(Box::new(give_way));
+        self
+    }
+
     /// Starts the threads. Connections are accepted from now on.
     ///
     /// # Errors
@@ -169,6 +197,7 @@ impl Server {
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
             told: AtomicBool::new(false),
         });
         let shared = Arc::new(Shared {
@@ -177,17 +206,22 @@ impl Server {
             threads: self.threads,
             read_ahead: self.read_ahead,
             multiprocess: self.multiprocess,
+            observers: self.observers,
+            traffic: (0..=self.threads).map(|_| Traffic::default()).collect(),
+            give_way: self.give_way,
             poller,
             waker,
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
+            leave_backlog: AtomicBool::new(false),
+            giving_way: AtomicBool::new(false),
             calls: Mutex::default(),
             bell: Bell::default(),
         });
         let mut running = Running { shared: Arc::clone(&shared), workers: Vec::new(), control: None };
         for number in 1..=self.threads {
-            let mut worker = Worker::new(Arc::clone(&shared));
+            let mut worker = Worker::new(Arc::clone(&shared), number - 1);
             let handler = Arc::clone(&shared.handler);
             let body = move || {
                 handler.thread(&mut || worker.run());
@@ -258,7 +292,7 @@ impl Running {
     }
 }
 
-/// Ends a running server. Clones end the same one.
+/// Ends a running server, and tells what it is at. Clones are about the same one.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -269,6 +303,17 @@ impl Handle {
     /// [`Timeouts::shutdown`] has passed. Further calls change nothing.
     pub fn shutdown(&self) {
         self.shared.advance(STOPPING);
+    }
+
+    /// As [`shutdown`](Self::shutdown), where other processes listen on the same sockets: connections that are not accepted yet are left to them.
+    pub fn hand_over(&self) {
+        self.shared.leave_backlog.store(true, Ordering::SeqCst);
+        self.shared.advance(STOPPING);
+    }
+
+    /// What the server is at. Looks at every connection without waiting for any: ten thousand take some hundreds of microseconds.
+    pub fn status(&self) -> Status {
+        self.shared.status()
     }
 
     /// Cuts off what still runs, without waiting for the deadline.
@@ -285,11 +330,19 @@ struct Shared {
     threads: usize,
     read_ahead: usize,
     multiprocess: bool,
+    observers: Vec<Arc<dyn Observer>>,
+    /// One for each worker, and the last for the control thread.
+    traffic: Box<[Traffic]>,
+    give_way: Option<GiveWay>,
     poller: OwnedFd,
     waker: OwnedFd,
     listeners: Vec<Entry>,
     slots: Slots,
     phase: AtomicU8,
+    /// Connections that are not accepted yet when the end comes are answered by other processes.
+    leave_backlog: AtomicBool,
+    /// A listener gives way to another process, for a moment.
+    giving_way: AtomicBool,
     /// Connections that a worker is to look at although the poller has nothing new of them.
     calls: Mutex<VecDeque<u32>>,
     bell: Bell,
@@ -303,6 +356,8 @@ struct Entry {
     paused: AtomicBool,
     /// The log says so. It is not said again before everyone who waited was let in.
     told: AtomicBool,
+    /// It has given way, and nobody else has accepted what waits: now it is its turn.
+    gave_way: AtomicBool,
 }
 
 /// Wakes the control thread.
@@ -396,6 +451,14 @@ impl Shared {
         Some(index)
     }
 
+    /// Says of a request that no handler sees it, and why.
+    fn refused(&self, remote: &Address, error: &Error) {
+        tracing::info!(target: "wsgi", remote = %remote, "request refused: {error}");
+        for observer in &self.observers {
+            observer.refused(&Refusal::new(remote, error));
+        }
+    }
+
     /// Blocks the control thread for a while, or until something is asked of it.
     fn rest(&self, time: Duration) {
         self.bell.wait(time);
@@ -444,6 +507,33 @@ impl Shared {
         }
     }
 
+    /// Whether there are other processes to give way to.
+    fn gives_way_at_all(&self) -> bool {
+        self.give_way.is_some()
+    }
+
+    /// Whether a listener has given way in vain: then it accepts without asking, since the others may be stuck.
+    fn gave_way_in_vain(&self, listener: usize) -> bool {
+        self.listeners[listener].gave_way.swap(false, Ordering::SeqCst)
+    }
+
+    /// Leaves the next connection to another process for a moment, if that has fewer.
+    fn gives_way(&self, listener: usize) -> bool {
+        let Some(give_way) = &self.give_way else { return false };
+        let entry = &self.listeners[listener];
+        if !give_way(self.slots.used()) {
+            return false;
+        }
+        let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) else { return false };
+        if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_err() {
+            return false;
+        }
+        entry.paused.store(true, Ordering::SeqCst);
+        self.giving_way.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        true
+    }
+
     /// Stops accepting until the control thread tries again. A listener that stays readable would otherwise keep a thread spinning.
     fn pause(&self, listener: usize, why: &str) {
         let entry = &self.listeners[listener];
@@ -462,6 +552,11 @@ impl Shared {
             if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
+                    if self.give_way.is_some() {
+                        let mut waits = [PollFd::new(socket, PollFlags::IN)];
+                        let waited = poll(&mut waits, Some(&Timespec::default()));
+                        entry.gave_way.store(waited.is_ok_and(|ready| ready > 0), Ordering::SeqCst);
+                    }
                     if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
                         tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
                     }
@@ -470,13 +565,14 @@ impl Shared {
         }
     }
 
-    /// Takes what the system has accepted already, then closes the listeners.
+    /// Takes what the system has accepted already, unless it is others', then closes the listeners.
     fn close_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
             let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = listener.as_ref() {
                 let _ = epoll::delete(&self.poller, socket);
-                while let Some(slot) = self.slots.claim() {
+                while !self.leave_backlog.load(Ordering::SeqCst) {
+                    let Some(slot) = self.slots.claim() else { break };
                     match entry.accept_from(socket) {
                         Ok(Some(connection)) => {
                             self.slots.slot(slot).fill(Box::new(connection));
@@ -545,6 +641,9 @@ impl Bell {
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
+
+/// How long a listener gives way: long enough for another process to wake up, and too short to be noticed.
+const GIVE_WAY: Duration = Duration::from_millis(1);
 
 const RUNNING: u8 = 0;
 const STOPPING: u8 = 1;

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use super::sigpipe;
+use super::{sigpipe, status};
 
 /// A connected, non-blocking stream socket.
 #[derive(Debug)]
@@ -48,12 +48,19 @@ impl Socket {
         if got == 0 {
             return Ok(Received::End);
         }
+        status::received(got);
         // SAFETY: recv() initialised the first `got` bytes of the spare room.
         #[allow(unsafe_code)]
         unsafe {
             input.set_len(input.len() + got);
         }
         Ok(Received::Some { drained: got < wanted })
+    }
+
+    /// Whether there is something to read; the peer's end is nothing.
+    pub(super) fn has_input(&self) -> bool {
+        let mut byte = [0];
+        matches!(rustix::net::recv(&self.0, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((1.., _)))
     }
 
     /// Writes as much as the system takes now; 0 if it takes nothing.
@@ -119,7 +126,10 @@ impl AsFd for Socket {
 fn retry(mut call: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
-            Ok(count) => return Ok(count),
+            Ok(count) => {
+                status::sent(count);
+                return Ok(count);
+            }
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) => return Ok(0),
             Err(error) => return Err(error.into()),

@@ -22,6 +22,8 @@ use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
 pub(super) struct Worker {
     shared: Arc<Shared>,
     scratch: Scratch,
+    /// Counted from 0.
+    number: usize,
 }
 
 /// What becomes of a connection for now.
@@ -35,8 +37,8 @@ enum Step {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>) -> Worker {
-        Worker { shared, scratch: Scratch::new() }
+    pub(super) fn new(shared: Arc<Shared>, number: usize) -> Worker {
+        Worker { shared, scratch: Scratch::new(), number }
     }
 
     /// Serves until the engine is done.
@@ -78,7 +80,11 @@ impl Worker {
     }
 
     fn accept(&mut self, listener: usize) {
-        for _ in 0..ACCEPTS_PER_EVENT {
+        let courteous = self.shared.gives_way_at_all() && !self.shared.gave_way_in_vain(listener);
+        if courteous && self.shared.gives_way(listener) {
+            return;
+        }
+        for _ in 0..if courteous { 1 } else { ACCEPTS_PER_EVENT } {
             match self.shared.accept(listener) {
                 Accepted::Connection(index) => self.visit(index),
                 Accepted::Nothing => return,
@@ -128,6 +134,7 @@ impl Worker {
             self.shared.slots.release(index);
             NEVER
         });
+        self.shared.traffic[self.number].publish();
     }
 
     fn step(&mut self, connection: &mut Connection, index: u32, hangup: bool, requests: &mut usize) -> Step {
@@ -322,7 +329,7 @@ impl Worker {
     }
 
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
-        tracing::info!(target: "wsgi", remote = %connection.remote, "request refused: {error}");
+        self.shared.refused(&connection.remote, error);
         connection.state = State::Reading;
         clock::refresh(&mut self.scratch.date);
         connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);

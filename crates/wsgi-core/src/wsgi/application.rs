@@ -10,13 +10,15 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::driver::{self, describe};
+use super::driver;
 use super::environ::{BodyState, Facts};
 use super::errors::{ErrorSink, standard_error};
 use super::exception::traceback;
 use super::input::Body;
 use super::kit::Kit;
+use super::request_line::describe;
 use super::spool::{Spooled, UnsizedBody, spool};
+use crate::observe::attaching;
 use crate::wire::{BodyLength, Known};
 use crate::{Exchange, Handler};
 
@@ -248,7 +250,12 @@ impl Handler for Application {
                 }
             }
         }
-        let outcome = Python::attach(|py| self.answer(py, exchange, spooled).map_err(|error| error.to_string()));
+        let outcome = attaching(|attached| {
+            Python::attach(|py| {
+                attached();
+                self.answer(py, exchange, spooled).map_err(|error| error.to_string())
+            })
+        });
         if let Err(error) = outcome {
             tracing::error!(target: "wsgi", "request cannot be handed to Python: {error}");
             if !exchange.started() {

@@ -49,6 +49,7 @@ mod environ;
 mod errors;
 mod exception;
 mod file_wrapper;
+mod harakiri;
 mod import;
 mod input;
 mod interpreter;
@@ -57,8 +58,10 @@ pub(crate) mod kept;
 mod kit;
 mod lent;
 mod reply;
+mod request_line;
 mod session;
 mod spool;
+mod standard_error;
 mod start_response;
 mod text;
 #[cfg(feature = "testing")]
@@ -66,6 +69,8 @@ pub(crate) mod watch;
 
 pub use application::{Application, ReservedName};
 pub use errors::ErrorSink;
+pub use harakiri::{Harakiri, Stuck, Watched};
 pub use import::ImportError;
 pub use interpreter::{Home, Interpreter, InterpreterBuilder, StartError};
 pub use spool::UnsizedBody;
+pub use standard_error::{log_line, redirect_standard_error};

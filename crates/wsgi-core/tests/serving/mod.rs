@@ -43,6 +43,10 @@ impl Started {
         Peer { stream }
     }
 
+    pub(crate) fn status_handle(&self) -> crate::Handle {
+        self.handle.clone()
+    }
+
     pub(crate) fn shutdown(&self) {
         self.handle.shutdown();
     }

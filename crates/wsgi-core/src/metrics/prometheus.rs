@@ -1,0 +1,107 @@
+//! The figures in the text format of Prometheus, version 0.0.4.
+
+use std::fmt::Write as _;
+
+use super::histogram::BOUNDS_MICROS;
+use super::snapshot::Snapshot;
+
+/// The figures of each process, told apart by the label `worker`, for Prometheus to add up.
+pub fn prometheus(snapshots: &[Snapshot]) -> String {
+    let mut text = Text(String::new());
+    let all = |value: fn(&Snapshot) -> u64| snapshots.iter().map(move |snapshot| (snapshot, String::new(), value(snapshot)));
+
+    let classes = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+    let replies = snapshots.iter().flat_map(|snapshot| {
+        let each = classes.iter().zip(snapshot.counters.replies);
+        each.map(move |(class, count)| (snapshot, format!("status=\"{class}\""), count))
+    });
+    text.family("wsgi_requests_total", "counter", "Requests that were handled, by status.", replies);
+    text.family("wsgi_refused_requests_total", "counter", "Requests that no handler saw.", all(|snapshot| snapshot.counters.refused));
+    text.family(
+        "wsgi_aborted_replies_total",
+        "counter",
+        "Replies that were begun and given up.",
+        all(|snapshot| snapshot.counters.aborted),
+    );
+    text.family("wsgi_lost_replies_total", "counter", "Replies whose peer went away.", all(|snapshot| snapshot.counters.lost));
+    text.family("wsgi_exceptions_total", "counter", "Requests whose application failed.", all(|snapshot| snapshot.counters.exceptions));
+    text.family(
+        "wsgi_request_body_bytes_total",
+        "counter",
+        "Bytes of requests' bodies.",
+        all(|snapshot| snapshot.counters.request_body_bytes),
+    );
+    text.family("wsgi_reply_body_bytes_total", "counter", "Bytes of replies' bodies.", all(|snapshot| snapshot.counters.reply_body_bytes));
+    text.family("wsgi_received_bytes_total", "counter", "Bytes from peers.", all(|snapshot| snapshot.received_bytes));
+    text.family("wsgi_sent_bytes_total", "counter", "Bytes to peers.", all(|snapshot| snapshot.sent_bytes));
+
+    let name = "wsgi_request_seconds";
+    text.head(name, "histogram", "Where the time of requests went; queue is before this server, whole is all but that.");
+    for snapshot in snapshots {
+        for (stage, histogram) in snapshot.counters.times.named() {
+            let labels = format!("worker=\"{}\",stage=\"{stage}\"", snapshot.worker);
+            let mut below = 0;
+            for (count, bound) in histogram.counts.iter().zip(BOUNDS_MICROS.iter().map(Some).chain([None])) {
+                below += count;
+                let bound = bound.map_or("+Inf".to_owned(), |micros| (*micros as f64 / 1e6).to_string());
+                text.line(format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {below}"));
+            }
+            text.line(format_args!("{name}_sum{{{labels}}} {}", histogram.sum_nanos as f64 / 1e9));
+            text.line(format_args!("{name}_count{{{labels}}} {below}"));
+        }
+    }
+
+    text.family("wsgi_threads", "gauge", "Requests that may run at once.", all(|snapshot| snapshot.capacity));
+    text.family("wsgi_busy_threads", "gauge", "Requests that run.", all(Snapshot::busy));
+    let connections = snapshots.iter().flat_map(|snapshot| {
+        let now = &snapshot.connections;
+        [("idle", now.idle), ("reading", now.reading), ("handling", now.handling), ("writing", now.writing), ("lingering", now.lingering)]
+            .map(|(state, count)| (snapshot, format!("state=\"{state}\""), count))
+    });
+    text.family("wsgi_connections", "gauge", "Open connections, by what they are at.", connections);
+    let backlogs = snapshots.iter().flat_map(|snapshot| {
+        snapshot
+            .listeners
+            .iter()
+            .map(move |backlog| (snapshot, format!("address=\"{}\"", label(&backlog.address)), u64::from(backlog.waiting)))
+    });
+    text.family("wsgi_backlog", "gauge", "Connections that wait to be accepted.", backlogs);
+    text.family(
+        "wsgi_ready",
+        "gauge",
+        "Whether requests can be answered.",
+        all(|snapshot| (snapshot.health() == super::Health::Ready).into()),
+    );
+    text.family("wsgi_restarts_total", "counter", "How often this worker was replaced.", all(|snapshot| snapshot.restarts));
+    text.family("wsgi_resident_memory_bytes", "gauge", "Resident memory.", all(|snapshot| snapshot.resident_bytes));
+    text.family("wsgi_virtual_memory_bytes", "gauge", "Virtual memory.", all(|snapshot| snapshot.virtual_bytes));
+    text.family("wsgi_start_time_seconds", "gauge", "When the process began, since the Unix epoch.", all(|snapshot| snapshot.started));
+    text.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    /// A name, and its values with the labels that tell them apart.
+    fn family<'a>(&mut self, name: &str, kind: &str, help: &str, values: impl Iterator<Item = (&'a Snapshot, String, u64)>) {
+        self.head(name, kind, help);
+        for (snapshot, labels, value) in values {
+            let comma = if labels.is_empty() { "" } else { "," };
+            self.line(format_args!("{name}{{worker=\"{}\"{comma}{labels}}} {value}", snapshot.worker));
+        }
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Into a string, which takes everything.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+/// A value of a label, as the format wants it escaped.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,4 @@
+//! What observers see of requests over real sockets.
+
+mod access;
+mod metrics;
