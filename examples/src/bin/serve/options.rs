@@ -645,6 +645,19 @@ pub(crate) static TABLE: &[Entry] = &[
         },
     },
     Entry {
+        name: "stats-request-start",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Take the time in the queue from X-Request-Start, such as t=1732182358.123; only where a trusted proxy sets it",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.request_start = true;
+            Ok(())
+        },
+    },
+    Entry {
         name: "stats-http",
         aliases: &[],
         short: None,
@@ -822,6 +835,7 @@ mod tests {
             ("log-x-forwarded-for", ""),
             ("stats", ":9191"),
             ("log-req-id", ""),
+            ("stats-request-start", ""),
             ("help", ""),
             ("version", ""),
         ] {

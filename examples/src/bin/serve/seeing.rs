@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) choice: Choice,
     pub(crate) forwarded_for: bool,
     pub(crate) stats: Option<ListenAddress>,
+    /// A proxy in front says since when a request waits.
+    pub(crate) request_start: bool,
     /// Requests have names, and what applications log says which it is about.
     pub(crate) request_ids: bool,
 }
@@ -45,6 +47,7 @@ impl Default for Options {
             choice: Choice::none(),
             forwarded_for: false,
             stats: None,
+            request_start: false,
             request_ids: false,
         }
     }
@@ -93,7 +96,7 @@ impl Seeing {
             seeing.log = Some(Arc::new(log));
         }
         if let Some(address) = &options.stats {
-            let metrics = Metrics::new();
+            let metrics = Metrics::with(Metrics::STUCK_AFTER, options.request_start);
             let source = metrics.clone();
             let stats = Stats::serve(address, move || vec![source.snapshot()]);
             let stats = stats.map_err(|error| Failure::SetUp(format!("cannot tell figures on {address}: {error}")))?;
