@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Large bodies through this server: an upload, a generated download, and a file by `wsgi.file_wrapper`.
 
-    benches/bulk.py [--mib 1024] [--threads 1]
+    benches/bulk.py [--mib 1024] [--threads 1] [--embedded]
 
 What counts is that memory does not grow with the body, and that the file moves by sendfile, which is looked up with strace in a transfer
-of its own that is not timed.
+of its own that is not timed. With `--embedded` it is an axum program that calls the application, where no file moves by sendfile.
 """
 
 import argparse
@@ -26,8 +26,9 @@ def main():
     parser.add_argument("--mib", type=int, default=1024, help="how much is moved each time, in MiB (1024)")
     parser.add_argument("--threads", type=int, default=1, help="application threads (1)")
     parser.add_argument("--program", help="another build of this server")
+    parser.add_argument("--embedded", action="store_true", help="an axum program around the application instead of this server")
     options = parser.parse_args()
-    lab.build(*([] if options.program else ["serve"]))
+    lab.build(*([] if options.program else ["embedded" if options.embedded else "serve"]))
     lab.make_venv()
     lab.pin_to_load_core()
     where = lab.machine()
@@ -45,7 +46,8 @@ def main():
             [name, f"{options.mib / result['seconds']:,.0f}", f"{result['cpu']:.2f}", f"{result['rss'] / 2**20:+.1f}", f"{result['peak'] / 2**20:+.1f}"]
         )
     print(lab.table([f"{options.mib} MiB", "MiB/s", "CPU s", "VmRSS MiB", "VmHWM MiB"], rows))
-    print(f"\nfile_wrapper: {system_calls(options, path)}")
+    if not options.embedded:
+        print(f"\nfile_wrapper: {system_calls(options, path)}")
     lab.save("bulk", {"machine": where, "arguments": sys.argv[1:], "transfers": results})
 
 
@@ -63,6 +65,8 @@ def make_file(mib):
 def start(options, path):
     port = lab.free_port()
     command = lab.serve_command(port, "bulk", options.threads, program=options.program)
+    if options.embedded:
+        command = [lab.binary("embedded"), f"127.0.0.1:{port}", "bulk", options.threads]
     return lab.Server(command, port, {"BULK_FILE": str(path)})
 
 

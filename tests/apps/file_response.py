@@ -53,23 +53,18 @@ class ClosingFile(io.FileIO):
         super().close()
 
 
-def real(content, buffering):
-    file = tempfile.NamedTemporaryFile(delete=False)
-    with file:
+def real(content, opened):
+    """A file that is gone with its last user."""
+    with tempfile.NamedTemporaryFile() as file:
         file.write(content)
-    probe.note("path", file.name)
-    return open(file.name, "rb", buffering=buffering)
-
-
-def raw(content):
-    with real(content, -1) as file:
-        return ClosingFile(file.name)
+        file.flush()
+        return opened(file.name)
 
 
 KINDS = {
-    "file": lambda content: real(content, -1),
-    "unbuffered": lambda content: real(content, 0),
-    "raw": raw,
+    "file": lambda content: real(content, lambda path: open(path, "rb")),
+    "unbuffered": lambda content: real(content, lambda path: open(path, "rb", buffering=0)),
+    "raw": lambda content: real(content, ClosingFile),
     "bytesio": io.BytesIO,
     "watched": Watched,
     "bare": Bare,

@@ -4,6 +4,7 @@
 //!   `wsgiref.validate.validator`. The cases are in `tests/matrix/`, the applications in `apps/`.
 //! - [`certificate`] makes what HTTPS needs. [`client`] is the strict HTTP client that the cases look through.
 //! - [`conformance`] makes `CONFORMANCE.md` from the comments above the tests.
+//! - [`load`] asks from many connections at once, and counts what is not answered.
 //! - [`front`] puts real web servers in front of the real server.
 //! - [`process`] starts the real `serve` program, [`browser`] talks to it, [`venv`] makes the environment that holds the real frameworks.
 
@@ -17,6 +18,7 @@ pub mod columns;
 pub mod conformance;
 pub mod fixture;
 pub mod front;
+pub mod load;
 pub mod log;
 pub mod matrix;
 pub mod process;

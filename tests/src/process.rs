@@ -72,6 +72,11 @@ impl Process {
     pub fn serve_command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(serve_program());
         command.args(arguments).env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV");
+        for (name, _) in std::env::vars_os() {
+            if ["UWSGI_", "WSGI_SERVE_"].iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+                command.env_remove(name);
+            }
+        }
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
@@ -101,6 +106,20 @@ impl Process {
                 self.stdout.text(),
                 self.stderr.text()
             );
+            self.stderr.wait_for_more();
+        }
+    }
+
+    /// Waits until so many lines contain this, whoever writes them: processes that it has started write to the same streams, also after its end.
+    pub fn lines_with(&mut self, part: &str, count: usize) -> Vec<String> {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let said = self.stderr.text();
+            let lines: Vec<String> = said.lines().filter(|line| line.contains(part)).map(str::to_owned).collect();
+            if lines.len() >= count {
+                return lines;
+            }
+            assert!(Instant::now() < end, "{} lines with {part:?}, expected {count}; standard error: {said}", lines.len());
             self.stderr.wait_for_more();
         }
     }

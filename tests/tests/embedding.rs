@@ -174,10 +174,13 @@ fn whom_a_layer_knows_django_knows_and_nobody_can_say_so_himself() {
 
 #[test]
 fn a_mistake_at_the_start_is_a_sentence() {
+    let here = std::env::current_dir().unwrap();
     for (arguments, part) in [
         (&["--nonsense"][..], "--nonsense"),
         (&["--tokens", "/no/such/file"], "/no/such/file"),
         (&["--home", "/no/such/home"], "/no/such/home"),
+        // Counted from where the program was started, and not from the folder of the site.
+        (&["--home", "no/such/home"], here.join("no/such/home").to_str().unwrap()),
     ] {
         let mut command = program("axum_mount");
         command.args(arguments);

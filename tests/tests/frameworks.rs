@@ -46,20 +46,25 @@ fn serve_with<S: AsRef<OsStr>>(home: &Path, data: tempfile::TempDir, chdir: &Pat
 fn django(database: bool, arguments: &[&str]) -> Option<Served> {
     let home = venv::frameworks()?;
     let data = tempfile::tempdir().expect("a folder for data");
-    let chdir = folder().join("django_project");
     if database {
-        let manage = |arguments: &[&str]| {
-            let mut command = Command::new(home.join("bin/python"));
-            command.args(["-m", "django"]).args(arguments).current_dir(&chdir);
-            command.env("PYTHONPATH", &chdir).env("DJANGO_SETTINGS_MODULE", "site_under_test.settings").env("PYTHONDONTWRITEBYTECODE", "1");
-            command.env("SITE_DATA", data.path()).env("DJANGO_SUPERUSER_PASSWORD", "a long password");
-            let output = command.output().expect("Django");
-            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        manage(&["migrate", "--verbosity", "0"]);
-        manage(&["createsuperuser", "--noinput", "--username", "admin", "--email", "admin@example.test"]);
+        manage(home, &data, &["migrate", "--verbosity", "0"]);
+        manage(home, &data, &["createsuperuser", "--noinput", "--username", "admin", "--email", "admin@example.test"]);
     }
-    Some(serve_with(home, data, &chdir, ["--module", "site_under_test.wsgi"].iter().chain(arguments)))
+    Some(serve_with(home, data, &project(), ["--module", "site_under_test.wsgi"].iter().chain(arguments)))
+}
+
+fn project() -> PathBuf {
+    folder().join("django_project")
+}
+
+/// Runs a command of Django for the site.
+fn manage(home: &Path, data: &tempfile::TempDir, arguments: &[&str]) {
+    let mut command = Command::new(home.join("bin/python"));
+    command.args(["-m", "django"]).args(arguments).current_dir(project());
+    command.env("PYTHONPATH", project()).env("DJANGO_SETTINGS_MODULE", "site_under_test.settings").env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("SITE_DATA", data.path()).env("DJANGO_SUPERUSER_PASSWORD", "a long password");
+    let output = command.output().expect("Django");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The text between two others.
@@ -137,6 +142,32 @@ fn django_static_files_are_those_of_the_admin() {
         let again =
             site.browser.send(Request::get(&format!("/static/{file}")).field("If-Modified-Since", seen.field("last-modified").unwrap()));
         assert_eq!((again.code(), again.body().len()), (304, 0), "{file}");
+    }
+    assert_eq!(site.browser.get("/static/no/such/file.css").code(), 404);
+}
+
+/// As a site is deployed without a web server in front: the page's links are answered from the folder that `collectstatic` has filled.
+#[test]
+fn django_static_files_are_served_from_where_they_were_collected() {
+    let Some(home) = venv::frameworks() else { return };
+    let data = tempfile::tempdir().expect("a folder for data");
+    manage(home, &data, &["collectstatic", "--noinput", "--verbosity", "0"]);
+    let collected = data.path().join("static");
+    let map = format!("/static={}", collected.display());
+    let mut site = serve_with(home, data, &project(), ["--module", "site_under_test.wsgi", "--static-map", &map]);
+    let page = site.browser.get("/admin/login/");
+    let links: Vec<String> =
+        page.text().split('"').filter(|text| text.starts_with("/static/")).map(|text| text.trim_start_matches('/').to_owned()).collect();
+    assert!(links.len() > 3, "{}", page.text());
+    for link in &links {
+        let seen = site.browser.get(&format!("/{link}"));
+        let file = collected.parent().unwrap().join(link);
+        assert_eq!((seen.code(), seen.end), (200, End::Clean), "{link}");
+        assert!(seen.body() == std::fs::read(file).unwrap(), "{link} differs");
+        // Which Django's own view does not send.
+        let tag = seen.field("etag").unwrap_or_else(|| panic!("{link} comes from Django: {:?}", seen.head));
+        let again = site.browser.send(Request::get(&format!("/{link}")).field("If-None-Match", tag));
+        assert_eq!((again.code(), again.body().len()), (304, 0), "{link}");
     }
     assert_eq!(site.browser.get("/static/no/such/file.css").code(), 404);
 }

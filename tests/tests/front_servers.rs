@@ -303,7 +303,9 @@ fn the_command_of_the_service_serves_the_socket_that_systemd_made() {
     let mut client = Wire::unix(Path::new(&path)).expect("a connection");
     client.send(&on_site(Request::get("/environ"))).unwrap();
     let seen = lines(&client.reply().text());
-    assert_eq!(seen["pid"], process.id().to_string(), "systemd-socket-activate becomes the server");
+    let parent = std::fs::read_to_string(format!("/proc/{}/status", &seen["pid"])).expect("a worker");
+    let parent = parent.lines().find_map(|line| line.strip_prefix("PPid:")).expect("PPid").trim();
+    assert_eq!(parent, process.id().to_string(), "systemd-socket-activate becomes the master");
     process.terminate();
     assert!(process.wait().status.success());
 }

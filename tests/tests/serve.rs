@@ -139,6 +139,12 @@ fn a_command_line_that_is_not_understood_is_a_sentence_and_exit_code_2() {
         (&["--http", "localhost:99999"], &["99999"]),
         (&["--module"], &["--module"]),
         (&["--mount", "nothing"], &["--mount", "nothing"]),
+        (&["--static-map", "/static"], &["--static-map", "/PREFIX=DIR"]),
+        (&["--static-map", "/static=/no/such/folder"], &["--static-map: cannot serve files from /no/such/folder", "No such file"]),
+        (&["--check-static", "/no/such/folder"], &["--check-static: cannot serve files from /no/such/folder"]),
+        (&["--check-static", "/", "--static-safe", "/no/such"], &["--static-safe: cannot serve files from /no/such"]),
+        (&["--check-static", "/", "--mime-file", "/no/such"], &["--mime-file: cannot read /no/such"]),
+        (&["--static-expires", "3600"], &["--static-expires", "a pattern, a space and seconds"]),
         (&["--chmod-socket", "999"], &["999"]),
         (&["--module", "hello", "--wsgi-file", "hello.py"], &["--module", "--wsgi-file"]),
     ] {

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
@@ -15,7 +17,7 @@ use crate::wire::{RequestHead, ResponseHead};
 /// **Queueing is split from flushing.** `inform`, `start`, `data`, `finish` and `abort` queue: they never block, so they may be called with
 /// the interpreter attached. `read`, `flush` and `send_file` may block the calling thread: this is where backpressure lives.
 ///
-/// **Order.** `inform* start data* finish`, with `read` anywhere before `finish`. What is queued goes out at the latest when the handler
+/// **Order.** `inform* start data* finish`, or `finish_with` in its place, with `read` anywhere before. What is queued goes out at the latest when the handler
 /// returns. A handler that returns without `finish` has failed: if nothing was started the peer gets a 500, otherwise the reply is aborted so
 /// that it cannot be taken for whole.
 pub trait Exchange: Send {
@@ -100,8 +102,47 @@ pub trait Exchange: Send {
     /// As for `flush`; also when the file ends before the range does.
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()>;
 
+    /// Queues the rest of the body, part by part, and the end of the reply: `data`, `send_file` and `finish` in one, for handlers that need not
+    /// see it sent. Nothing can follow.
+    ///
+    /// Over a socket of the engine it never blocks: what the peer does not take at once is sent when it does, by whichever thread is free then,
+    /// so that a slow reader of a large file holds none. Exchanges that have nobody to leave it to send it here, and block like `send_file`.
+    ///
+    /// A file that ends before its range does, or that cannot be read, ends in an aborted reply, and in a line of the log. A wrapper around another
+    /// exchange hands this on, or its callers wait.
+    fn finish_with(&mut self, parts: Vec<Part>) {
+        for part in parts {
+            let sent = match part {
+                Part::Bytes(block) => {
+                    self.data(&block);
+                    self.flush()
+                }
+                Part::File { file, range } => self.send_file(&file, range),
+            };
+            if let Err(error) = sent {
+                tracing::error!(target: "wsgi", "reply broken off: {error}");
+                self.abort();
+                return;
+            }
+        }
+        self.finish();
+    }
+
     /// Whether the peer is known to have gone: a cheap look, without blocking. A `false` may be out of date.
     fn disconnected(&mut self) -> bool;
+
+    /// Has the connection closed after this reply, where the protocol has connections that go on; before `start`, so that the reply can say so.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn close_after_reply(&mut self) {}
+
+    /// The client's socket, where there is one that carries nothing but this conversation: for whoever has to cut it off from another thread, as
+    /// the conversation itself is borrowed by its own. Nothing may be read from it or written to it.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Whether the same handler may be called by another thread of this process at the same time (`wsgi.multithread`).
     fn multithread(&self) -> bool;
@@ -119,6 +160,30 @@ pub trait Exchange: Send {
     }
 }
 
+/// A piece of a body that is sent without its handler: see [`Exchange::finish_with`].
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// Bytes, as they are.
+    Bytes(Bytes),
+    /// A range of a file, by `sendfile` where the protocol allows it. The file's own position is neither used nor changed.
+    File {
+        /// The file; it stays open until it is sent.
+        file: Arc<File>,
+        /// Which of its bytes. It must have them all.
+        range: Range<u64>,
+    },
+}
+
+impl Part {
+    /// How many bytes it stands for.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Part::Bytes(block) => block.len() as u64,
+            Part::File { range, .. } => range.end.saturating_sub(range.start),
+        }
+    }
+}
+
 /// Reads a range of a file and hands it to `send` in blocks, where the system cannot move it by itself.
 ///
 /// # Errors
@@ -127,15 +192,28 @@ pub(crate) fn copy_file(file: &File, range: Range<u64>, mut send: impl FnMut(&[u
     let mut block = vec![0; COPY_BYTES];
     let Range { start: mut offset, end } = range;
     while offset < end {
-        let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(block.len());
-        let got = file.read_at(&mut block[..wanted], offset)?;
-        if got == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
-        }
+        let got = read_some(file, offset..end, &mut block)?;
         send(&block[..got])?;
         offset += got as u64;
     }
     Ok(())
+}
+
+/// Reads from the beginning of a range, at least a byte and as much as comes at once. The range and the block are not empty.
+///
+/// # Errors
+/// Those of reading, and the file's end before the range's.
+pub(crate) fn read_some(file: &File, range: Range<u64>, block: &mut [u8]) -> io::Result<usize> {
+    let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(block.len());
+    match file.read_at(&mut block[..wanted], range.start)? {
+        0 => Err(ended_early(&range)),
+        got => Ok(got),
+    }
+}
+
+/// The file ended where the range begins, or before.
+pub(crate) fn ended_early(range: &Range<u64>) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {}, expected {} bytes", range.start, range.end))
 }
 
 /// Anything that answers requests: a Python application, static files, a mount table, a wrapper around another handler.
@@ -192,4 +270,5 @@ impl<H: Handler + ?Sized> Handler for std::sync::Arc<H> {
     }
 }
 
-const COPY_BYTES: usize = 64 * 1024;
+/// How much of a file is read at once where the system cannot move it by itself.
+pub(crate) const COPY_BYTES: usize = 64 * 1024;

@@ -12,7 +12,9 @@
 //!   programs: any set of front ends over one application.
 //! - `wsgi`, with the feature `python`, is the contract: `Application` is a [`Handler`], and `Interpreter` sets Python up and ends it in order.
 //! - [`observe`] shows requests as they go by, and [`access`] writes a line about each.
-//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`Identified`] gives requests names, and so can yours.
+//! - `processes`, with the feature of that name, keeps several processes behind the same sockets, and replaces them without a gap.
+//! - [`Handler`]s compose: [`Mount`] hands on by path prefix, [`files::StaticFiles`] answers with files, [`proxies`] finds out who the
+//!   client is behind proxies, [`Identified`] gives requests names, and so can yours.
 //! - `testing`, with the feature of that name, calls an application in process and says where it breaks PEP 3333.
 //!
 //! This crate speaks no protocol by itself; add `wsgi-http`, `wsgi-uwsgi-proto` or `wsgi-fastcgi`.
@@ -40,6 +42,7 @@ python.stop(std::time::Duration::from_secs(5));
 //! | name | default | what it adds |
 //! |---|---|---|
 //! | `python` | yes | `wsgi`; without it nothing here needs a Python |
+//! | `processes` | no | `processes`, a master that keeps worker processes behind the same sockets |
 //! | `tokio` | no | `gateway`: any set of front ends, codecs over tokio streams among them, over one application inside an async program |
 //! | `metrics` | no | `metrics`: counters and times, as Prometheus, uWSGI's tools and people read them |
 //! | `testing` | no | `wire::feed`, which drives a codec whole, byte by byte and at every split; with `python`, `testing::Client`, which calls an application in process |
@@ -78,6 +81,7 @@ pub mod access;
 mod clock;
 mod exchange;
 mod failure;
+pub mod files;
 #[cfg(feature = "tokio")]
 pub mod gateway;
 mod listening;
@@ -86,6 +90,9 @@ pub mod metrics;
 mod mount;
 pub mod observe;
 mod panics;
+#[cfg(feature = "processes")]
+pub mod processes;
+pub mod proxies;
 mod request_id;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
@@ -95,7 +102,7 @@ pub mod workers;
 #[cfg(feature = "python")]
 pub mod wsgi;
 
-pub use exchange::{Exchange, Handler};
+pub use exchange::{Exchange, Handler, Part};
 pub use mount::Mount;
 pub use request_id::Identified;
 #[cfg(feature = "python")]

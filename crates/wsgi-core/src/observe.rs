@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
 
+use crate::exchange::Part;
 use crate::wire::{Address, Error, Known, RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 
@@ -357,8 +359,21 @@ impl Exchange for Measured<'_> {
         result
     }
 
+    fn finish_with(&mut self, parts: Vec<Part>) {
+        if self.open() && !self.silent {
+            self.body_bytes += parts.iter().map(Part::bytes).sum::<u64>();
+        }
+        self.finished |= self.open();
+        // Usually the engine sends it when the handler has long returned, so that nobody can tell here what became of it.
+        self.exchange.finish_with(parts);
+    }
+
     fn disconnected(&mut self) -> bool {
         self.exchange.disconnected()
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.exchange.socket()
     }
 
     fn multithread(&self) -> bool {

@@ -4,16 +4,18 @@ mod observing;
 mod serving;
 
 use std::io::Read;
-use std::sync::Mutex;
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serving::lines::MARK;
-use serving::{Started, answer, path, wait_for, wait_until};
-use wsgi_core::Exchange;
+use serving::lines::{MARK, lines};
+use serving::{IntoHandler, Peer, Started, answer, file_with, path, wait_for, wait_until};
+use wsgi_core::server::Listener;
 pub(crate) use wsgi_core::server::{Handle, Server};
 use wsgi_core::server::{Outcome, Running, Timeouts};
 use wsgi_core::wire::ResponseHead;
+use wsgi_core::{Exchange, Part};
 
 #[test]
 fn a_peer_that_withdraws_its_request_is_noticed_and_its_connection_goes_on() {
@@ -71,6 +73,60 @@ fn the_end_of_a_reply_of_which_something_was_lost_is_not_sent() {
     assert!(!all.ends_with(MARK));
 }
 
+#[test]
+fn files_that_are_not_taken_hold_no_thread() {
+    let file = Arc::new(file_with(&vec![b'x'; 32 << 20]));
+    let server = Started::new(
+        |server| server.threads(2),
+        move |exchange: &mut dyn Exchange| match path(exchange).as_str() {
+            "/small" => answer(exchange, b"small"),
+            _ => {
+                exchange.start(&ResponseHead::plain(http::StatusCode::OK, 32 << 20));
+                exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..32 << 20 }]);
+            }
+        },
+    );
+    let targets = ["/raw", "/copied", "/pieces"];
+    let mut slow: Vec<(&str, Peer)> = targets.iter().cycle().take(12).map(|target| (*target, server.connect())).collect();
+    for (target, peer) in &mut slow {
+        peer.send(format!("{target} 0\n/small 0\n").as_bytes());
+        assert_eq!(peer.line(), format!("200 {}", 32 << 20));
+    }
+    for _ in 0..20 {
+        let mut other = server.connect();
+        other.send(b"/small 0\n");
+        assert_eq!(other.reply(), "200 small");
+    }
+    for (target, peer) in &mut slow {
+        assert!(peer.body(target, 32 << 20).iter().all(|&byte| byte == b'x'));
+        assert_eq!(peer.line(), "200 5");
+        assert_eq!(peer.take(5), b"small");
+    }
+}
+
+#[test]
+fn a_rest_whose_request_is_withdrawn_is_left_out() {
+    let file = Arc::new(file_with(&vec![b'x'; 64 << 20]));
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| match path(exchange).as_str() {
+            "/close" => answer(exchange, b"next"),
+            _ => {
+                exchange.start(&ResponseHead::plain(http::StatusCode::OK, 64 << 20));
+                exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..64 << 20 }]);
+            }
+        },
+    );
+    let mut peer = server.connect();
+    peer.send(b"/pieces 0\n");
+    assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+    assert_eq!(peer.body("/pieces", 50_000).len(), 50_000);
+    peer.send(b"!/close 0\n");
+    let mut all = Vec::new();
+    peer.stream.read_to_end(&mut all).unwrap();
+    assert!(all.ends_with(b"200 4\nnext") && all.len() < 64 << 20, "{} bytes", all.len());
+}
+
 /// Each interruption used to count as half a second: a profiler's signals made every deadline pass at once.
 #[test]
 fn a_thread_that_waits_may_be_interrupted() {
@@ -99,6 +155,105 @@ fn a_thread_that_waits_may_be_interrupted() {
     }
     peer.send(b"ok");
     assert_eq!(peer.reply(), "200 ok");
+}
+
+/// It was closed when its time was up, half a second after the shutdown had begun, and the reset that this gave destroyed the request: under load
+/// a connection waits longer than that for a thread.
+#[test]
+fn a_request_that_came_while_all_threads_were_busy_is_answered_at_the_end() {
+    let (begun, began) = channel();
+    let (go_on, goes_on) = channel::<()>();
+    let (begun, goes_on) = (Mutex::new(begun), Mutex::new(goes_on));
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            if path(exchange) == "/wait" {
+                begun.lock().unwrap().send(()).unwrap();
+                wait_for(&goes_on.lock().unwrap());
+            }
+            answer(exchange, b"answered");
+        },
+    );
+    let (mut busy, mut kept) = (server.connect(), server.connect());
+    kept.send(b"/first 0\n");
+    assert_eq!(kept.reply(), "200 answered");
+    busy.send(b"/wait 0\n");
+    wait_for(&began);
+    kept.send(b"/second 0\n");
+    server.shutdown();
+    // This time has to pass: it is what idle connections are given.
+    std::thread::sleep(Duration::from_millis(800));
+    go_on.send(()).unwrap();
+    assert_eq!(busy.reply(), "200 answered");
+    assert_eq!(kept.reply(), "200 answered");
+}
+
+#[test]
+fn connections_that_nobody_has_accepted_are_left_to_the_others_that_listen() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let listens = || Listener::adopt(listener.try_clone().unwrap().into()).unwrap();
+    let connect = || {
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Peer { stream }
+    };
+    let (begun, began) = channel();
+    let (go_on, goes_on) = channel::<()>();
+    let (begun, goes_on) = (Mutex::new(begun), Mutex::new(goes_on));
+    let first = move |exchange: &mut dyn Exchange| {
+        begun.lock().unwrap().send(()).unwrap();
+        wait_for(&goes_on.lock().unwrap());
+        answer(exchange, b"the first");
+    };
+    let first = Server::new(first.into_handler()).listen(listens(), lines).start().unwrap();
+    let mut busy = connect();
+    busy.send(b"/ 0\n");
+    wait_for(&began);
+    // Its only thread cannot accept this one now.
+    let mut waiting = connect();
+    waiting.send(b"/ 0\n");
+    let holders = || {
+        let inode = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        descriptors.filter(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|link| link == inode)).count()
+    };
+    assert_eq!(holders(), 2);
+    first.handle().hand_over();
+    wait_until(|| holders() == 1);
+    go_on.send(()).unwrap();
+    assert_eq!(busy.reply(), "200 the first");
+    assert_eq!(first.wait().stuck, 0);
+    let second = |exchange: &mut dyn Exchange| answer(exchange, b"the second");
+    let second = Server::new(second.into_handler()).listen(listens(), lines).start().unwrap();
+    assert_eq!(waiting.reply(), "200 the second");
+    second.handle().shutdown();
+    second.wait();
+}
+
+#[test]
+fn who_gives_way_accepts_nevertheless_if_nobody_else_does() {
+    let (asked, was_asked) = channel();
+    let asked = Mutex::new(asked);
+    let server = Started::new(
+        |server| {
+            server.give_way(move |open| {
+                asked.lock().unwrap().send(open).unwrap();
+                open > 0
+            })
+        },
+        |exchange: &mut dyn Exchange| answer(exchange, b"mine"),
+    );
+    let mut first = server.connect();
+    first.send(b"/ 0\n");
+    assert_eq!(first.reply(), "200 mine");
+    assert_eq!(wait_for(&was_asked), 0);
+    for _ in 1..4 {
+        let mut next = server.connect();
+        next.send(b"/ 0\n");
+        assert_eq!(next.reply(), "200 mine");
+    }
+    assert!(was_asked.try_iter().any(|open| open > 0), "it has never given way");
 }
 
 /// A server that runs.

@@ -346,6 +346,15 @@ fn a_handler_that_waits_hears_of_the_drop() {
     assert_eq!(outcome.recv_timeout(Duration::from_secs(10)).unwrap(), Err(io::ErrorKind::ConnectionAborted));
 }
 
+/// Whoever holds one derives `Debug`, and `unwrap_err` asks for it.
+#[test]
+fn handles_can_be_shown() {
+    let workers = workers(|exchange| exchange.refuse(StatusCode::OK, ""));
+    assert_eq!(format!("{workers:?}"), "Workers { threads: 1, .. }");
+    workers.shutdown();
+    assert_eq!(workers.call(get()).unwrap_err(), Refused::ShuttingDown);
+}
+
 #[test]
 fn a_full_queue_refuses_and_recovers_and_what_was_withdrawn_is_not_run() {
     let (open, closed) = gate();
@@ -487,6 +496,35 @@ fn a_shutdown_answers_what_waits_and_counts_who_is_stuck() {
     assert_eq!(workers.wait(Duration::from_secs(10)), 0);
 }
 
+/// Says when a thread ends.
+struct Watched(Mutex<Sender<()>>);
+
+impl Handler for Watched {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        exchange.refuse(StatusCode::OK, "");
+    }
+
+    fn thread(&self, work: &mut dyn FnMut()) {
+        work();
+        self.0.lock().unwrap().send(()).unwrap();
+    }
+}
+
+#[test]
+fn threads_that_nobody_can_ask_any_more_answer_what_waits_and_end() {
+    let (told, ended) = channel();
+    let workers = Workers::builder(Watched(Mutex::new(told))).threads(3).start().unwrap();
+    let other = workers.clone();
+    drop(workers);
+    let mut call = other.enqueue(get()).unwrap();
+    assert!(ended.try_recv().is_err(), "there is another handle");
+    drop(other);
+    assert_eq!(status(&mut call), 200);
+    for _ in 0..3 {
+        ended.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+}
+
 #[test]
 fn a_handler_that_fails_has_answered_all_the_same() {
     let workers = workers(|exchange| match exchange.head().get(Known::PathInfo) {
@@ -559,6 +597,106 @@ fn text_for_the_peers_log_crosses_where_the_caller_takes_it() {
     assert_eq!(status(&mut call), 200);
     assert!(matches!(next(&mut call), Reply::Log(text) if text == "late"));
     assert_eq!(rest(&mut call), (vec![Bytes::from_static(b"block")], true));
+}
+
+/// A web server that takes nothing must not have the log of a talkative request pile up here, nor its informational replies.
+#[test]
+fn what_goes_before_the_reply_waits_for_the_caller_too() {
+    let (told, outcome) = channel();
+    let told = Mutex::new(told);
+    let handler = With(move |exchange: &mut dyn Exchange| {
+        let mut hints = ResponseHead::early_hints();
+        hints.field(b"Link", &[b'x'; 10_000]).unwrap();
+        let logs = exchange.head().get(Known::PathInfo) == Some(b"/log");
+        let flushed = (0..100).take_while(|_| {
+            if logs {
+                exchange.log(&[b'x'; 10_000]);
+            } else {
+                exchange.inform(&hints);
+            }
+            exchange.flush().is_ok()
+        });
+        told.lock().unwrap().send(flushed.count()).unwrap();
+    });
+    let workers = Workers::builder(handler).write_timeout(Duration::from_millis(20)).start().unwrap();
+    for path in [b"/log".as_slice(), b"/hints"] {
+        let mut request = Request { peer_log: true, ..get() };
+        request.head.set(Known::PathInfo, path);
+        let mut call = workers.call(request).unwrap();
+        let flushed = outcome.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!((2..20).contains(&flushed), "{flushed} times 10,000 bytes");
+        // Whoever takes it makes room.
+        assert!(matches!(next(&mut call), Reply::Log(_) | Reply::Inform(_)));
+    }
+}
+
+#[test]
+fn a_limit_may_be_as_long_as_there_are_durations() {
+    let handler = With(|exchange: &mut dyn Exchange| {
+        let body = exchange.read(10).unwrap();
+        start(exchange);
+        for _ in 0..10 {
+            exchange.data(&[body[0]; 20_000]);
+            exchange.flush().unwrap();
+        }
+        exchange.finish();
+    });
+    let workers = Workers::builder(handler).body_timeout(Duration::MAX).write_timeout(Duration::MAX).start().unwrap();
+    let mut call = workers.call(request(BodyLength::Known(1))).unwrap();
+    assert!(wanted(&mut call));
+    call.send_body(Bytes::from_static(b"x"));
+    assert_eq!(status(&mut call), 200);
+    let (blocks, whole) = rest(&mut call);
+    assert_eq!((blocks.iter().map(Bytes::len).sum::<usize>(), whole), (200_000, true));
+    workers.shutdown();
+    assert_eq!(workers.wait(Duration::MAX), 0);
+}
+
+/// What is dropped with a request is the caller's own, and a thread that ended by it would leave all further requests waiting.
+#[test]
+fn an_extension_that_panics_when_it_is_dropped_ends_no_thread() {
+    #[derive(Clone)]
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            // Elsewhere it would be in the way of the test's own panic.
+            assert_ne!(std::thread::current().name(), Some("wsgi-worker-1"), "dropped");
+        }
+    }
+    let (open, gate) = gate();
+    let workers = workers(move |exchange| {
+        pass(&gate);
+        exchange.refuse(StatusCode::OK, "done");
+    });
+    let with_bomb = || {
+        let mut request = get();
+        request.extensions.insert(Bomb);
+        workers.call(request).unwrap()
+    };
+    let (mut run, withdrawn) = (with_bomb(), with_bomb());
+    drop(withdrawn);
+    let mut last = workers.call(get()).unwrap();
+    (0..2).for_each(|_| open.send(()).unwrap());
+    for call in [&mut run, &mut last] {
+        assert_eq!((status(call), rest(call)), (200, (vec![Bytes::from_static(b"done")], true)));
+    }
+    workers.shutdown();
+    assert_eq!(workers.wait(Duration::from_secs(10)), 0);
+}
+
+/// Reading it would take the thread's time for nothing.
+#[test]
+fn a_file_is_not_read_for_a_reply_without_a_body() {
+    let workers = workers(|exchange| {
+        let unreadable = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+        exchange.start(&ResponseHead::plain(StatusCode::OK, 1 << 40));
+        exchange.send_file(&unreadable, 0..1 << 40).unwrap();
+        exchange.finish();
+    });
+    let mut head = get();
+    head.head.set(Known::RequestMethod, b"HEAD");
+    let mut call = workers.call(head).unwrap();
+    assert_eq!((status(&mut call), rest(&mut call)), (200, (vec![], true)));
 }
 
 #[test]

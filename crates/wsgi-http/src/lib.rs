@@ -48,7 +48,7 @@
 //! origin, absolute and asterisk form.
 //!
 //! **Out of scope:** `CONNECT` and `Upgrade` (a tunnel is not a WSGI request), content codings, byte ranges, caching (the application's), and
-//! HTTP/2 (another layer's). TLS is the module `tls`.
+//! HTTP/2 (hyper's, in the module `hyper`). TLS is the module `tls`.
 //!
 //! # What is refused
 //!

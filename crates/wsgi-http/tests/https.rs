@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use wsgi_core::server::{Handle, ListenAddress, Listener, Running, Server, Timeouts};
 use wsgi_core::wire::{Address, Known, ResponseHead};
-use wsgi_core::{Exchange, Handler};
+use wsgi_core::{Exchange, Handler, Part};
 use wsgi_http::Http1;
 use wsgi_http::tls::{Certificates, Tls};
 
@@ -278,18 +278,50 @@ fn a_file_goes_out_encrypted() {
     }
 }
 
+/// As with queued bytes: the engine encrypts the rest of it as the clients read.
+#[test]
+fn slow_readers_of_a_file_hold_no_thread_and_get_all_of_it() {
+    let content = counted(24 << 20);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&content).unwrap();
+    let file = Arc::new(file);
+    let server = Started::new(move |exchange| {
+        if path(exchange) != "/file" {
+            return echo_path(exchange);
+        }
+        exchange.start(&ResponseHead::plain(http::StatusCode::OK, 24 << 20));
+        exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..24 << 20 }]);
+    });
+    let mut slow: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    for client in &mut slow {
+        client.send("GET /file HTTP/1.1\r\nHost: a\r\n\r\nGET /then HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    for _ in 0..4 {
+        let mut other = server.connect();
+        other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(other.reply().1, b"/other");
+    }
+    for client in &mut slow {
+        assert!(client.reply().1 == content, "what came is something else");
+        assert_eq!(client.reply().1, b"/then");
+    }
+}
+
 #[test]
 fn a_file_is_not_read_for_a_reply_without_a_body() {
-    let file = tempfile::tempfile().unwrap();
+    let file = Arc::new(tempfile::tempfile().unwrap());
     let server = Started::new(move |exchange| {
         exchange.start(&ResponseHead::plain(http::StatusCode::OK, 10));
         // Whoever read it would find that it is empty.
+        if path(exchange) == "/rest" {
+            return exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..10 }]);
+        }
         exchange.send_file(&file, 0..10).unwrap();
         exchange.finish();
     });
     let mut client = server.connect();
-    for _ in 0..2 {
-        client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for target in ["/", "/rest", "/"] {
+        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         client.until("Content-Length: 10\r\n");
         client.until("\r\n\r\n");
     }

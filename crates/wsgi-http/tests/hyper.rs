@@ -125,6 +125,7 @@ async fn what_hyper_lets_pass_is_refused_here() {
         ("GET / HTTP/1.1\r\n\r\n", "no Host field"),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "Host field"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", "more than one host field"),
+        ("GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "more than one Host field"),
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nConnection: close\r\n\r\n", "expectation"),
     ] {
         let (reply, _) = site.say(request).await;
@@ -195,7 +196,7 @@ async fn the_end_waits_for_what_runs_and_for_nothing_else() {
     busy.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     tokio::task::spawn_blocking(move || runs.recv().unwrap()).await.unwrap();
     site.handle.shutdown();
-    // A connection that nothing was asked on is ended at once.
+    // A connection that nothing is asked on is ended soon.
     assert_eq!(rest(&mut idle).await.0, "");
     assert!(!site.running.is_finished());
     open.send(()).unwrap();
@@ -288,5 +289,50 @@ async fn a_reply_that_comes_before_the_upload_has_ended_is_read_whole() {
     soon(reads.read_to_end(&mut reply)).await.expect("no reset destroys the reply");
     let reply = String::from_utf8(reply).unwrap();
     assert!(reply.starts_with("HTTP/1.1 413 ") && reply.ends_with("too much\n"), "{reply}");
+    site.end().await;
+}
+
+/// Whoever had connected, or had a connection, when the end began does not lose a request that was on its way.
+#[tokio::test]
+async fn a_request_that_is_on_its_way_at_the_end_is_answered() {
+    let site = Site::start(Timeouts::default(), protocol);
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut kept = site.connect().await;
+    kept.write_all(get.as_bytes()).await.unwrap();
+    let mut begun = [0; 12];
+    soon(kept.read_exact(&mut begun)).await.unwrap();
+    let mut silent = site.connect().await;
+    // On this runtime of one thread nobody has accepted the next one before the end begins.
+    let mut waiting = std::net::TcpStream::connect(site.address).unwrap();
+    std::io::Write::write_all(&mut waiting, get.as_bytes()).unwrap();
+    waiting.set_nonblocking(true).unwrap();
+    let mut waiting = TcpStream::from_std(waiting).unwrap();
+    site.handle.shutdown();
+    // Until the listener is closed.
+    while TcpStream::connect(site.address).await.is_ok() {}
+    for (name, stream) in [("kept", &mut kept), ("silent", &mut silent)] {
+        stream.write_all(get.as_bytes()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, stream) in [("waiting", &mut waiting), ("kept", &mut kept), ("silent", &mut silent)] {
+        let (reply, end) = rest(stream).await;
+        assert!(reply.ends_with("\r\n\r\nHTTP/1.1"), "{name}: {reply}");
+        assert!(reply.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{name}: {reply}");
+        end.unwrap();
+    }
+    site.end().await;
+}
+
+/// The window of its streams is closed, so that nothing of a reply can be sent, and it answers to pings.
+#[tokio::test]
+async fn a_peer_that_lets_nothing_be_sent_is_given_up() {
+    let limit = Duration::from_millis(50);
+    let timeouts = Timeouts { idle: limit, write: limit, ..Timeouts::default() };
+    let site = Site::start(timeouts, protocol);
+    let stream = site.connect().await;
+    let (mut requests, connection) = h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let response = soon(requests.send_request(get("/"), true).unwrap().0).await.unwrap();
+    let _ = soon(connection).await.unwrap();
+    drop(response);
     site.end().await;
 }

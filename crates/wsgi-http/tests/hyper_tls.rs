@@ -101,3 +101,32 @@ async fn what_breaks_off_or_never_begins_harms_nobody_else() {
     handle.shutdown();
     running.await.unwrap();
 }
+
+/// By hand, since clients of HTTP/2 do not look how the stream below them ends.
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_reset_and_its_connection_ends_in_good_order() {
+    let site = Site::new();
+    let (address, handle, running) = served(&site).await;
+    let mut stream = connect(&address, site.client_config(TLS13, &["h2"])).await.unwrap();
+    let fields = b"\x82\x87\x04\x05/half\x01\x09localhost";
+    let headers = [&[0, 0, fields.len() as u8, 1, 0b101, 0, 0, 0, 1], &fields[..]].concat();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..], &headers].concat()).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        if head[3] == RST_STREAM {
+            break;
+        }
+    }
+    stream.shutdown().await.unwrap();
+    // Without `close_notify` this is an error.
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    handle.shutdown();
+    running.await.unwrap();
+}
+
+/// RFC 9113, 6.4.
+const RST_STREAM: u8 = 3;

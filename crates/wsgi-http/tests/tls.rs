@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::BytesMut;
 use rustls::{ClientConnection, HandshakeKind};
@@ -624,7 +624,13 @@ fn a_certificate_that_cannot_be_used_is_told_with_its_file() {
     );
     let broken = at("broken.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
 
+    let relative = PathBuf::from("no/such/chain.pem");
+    let here = std::env::current_dir().unwrap().join(&relative);
+
     for (chain, key, text) in [
+        // Where it was looked for: `serve --chdir` counts from elsewhere than who has started it.
+        (&relative, &site.key(), format!("cannot read {here:?}: No such file or directory")),
+        (&PathBuf::new(), &site.key(), "cannot read \"\": ".to_owned()),
         (&missing, &site.key(), format!("cannot read {missing:?}: No such file or directory")),
         (&site.chain(), &missing, format!("cannot read {missing:?}: No such file or directory")),
         (&empty, &site.key(), format!("no certificate in {empty:?}, expected PEM")),

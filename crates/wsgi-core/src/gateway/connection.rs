@@ -130,6 +130,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.answering = true;
         let next = match self.call(body, whole) {
             Ok(call) => {
+                // The connections that are ready now may bring requests too. To wake a thread for each of them costs more than to wake one when
+                // all have been heard: it may take the processor from this one.
+                tokio::task::yield_now().await;
+                self.context.workers.wake();
                 let mut answer = Answer::new(self, call, whole);
                 poll_fn(|task| answer.poll(task)).await?
             }
@@ -146,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     fn call(&mut self, body: Bytes, whole: bool) -> Result<Call, Refused> {
         let head = std::mem::take(&mut self.head);
         let peer_log = self.protocol.log(b"", self.outbox.queue());
-        self.context.workers.call(Request { head, body, whole, peer_log, ..Request::default() })
+        self.context.workers.enqueue(Request { head, body, whole, peer_log, ..Request::default() })
     }
 
     async fn next_head(&mut self) -> Result<(), Stop> {

@@ -11,7 +11,7 @@ use crate::wire::{Address, Error};
 use crate::workers::Workers;
 
 /// What a front end is given to serve with. Clones share it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Context {
     /// Who answers. Shutting them down is the gateway's part.

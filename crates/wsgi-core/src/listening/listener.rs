@@ -1,15 +1,18 @@
 //! Where a server listens: addresses as an operator writes them, and the sockets behind them.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::net::SocketAddrUnix;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::allow::AllowFrom;
@@ -100,11 +103,15 @@ pub struct BindOptions {
     pub backlog: u32,
     /// The permissions of the file of a Unix socket, which nobody can connect to before it has them. By default those that the umask leaves.
     pub unix_mode: Option<u32>,
+    /// The number of the user whose file a Unix socket is to be. By default that of this process.
+    pub unix_user: Option<u32>,
+    /// The number of the group whose file a Unix socket is to be. By default that of this process, or of the folder.
+    pub unix_group: Option<u32>,
 }
 
 impl Default for BindOptions {
     fn default() -> BindOptions {
-        BindOptions { backlog: 1024, unix_mode: None }
+        BindOptions { backlog: 1024, unix_mode: None, unix_user: None, unix_group: None }
     }
 }
 
@@ -168,7 +175,7 @@ impl Listener {
     /// Like [`bind`](Self::bind), with other options.
     ///
     /// # Errors
-    /// As for `bind`, and those of `chmod`.
+    /// As for `bind`, and those of `chown` and `chmod`.
     pub fn bind_with(address: &ListenAddress, options: &BindOptions) -> io::Result<Listener> {
         let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
         match address {
@@ -185,6 +192,10 @@ impl Listener {
             ListenAddress::Unix(path) => {
                 let (socket, made) = bind_unix(path)?;
                 let listener = Listener::of(socket.into(), Some(made), None)?;
+                if options.unix_user.is_some() || options.unix_group.is_some() {
+                    let cannot = |error| io::Error::other(format!("cannot change the socket's owner: {error}"));
+                    std::os::unix::fs::chown(path, options.unix_user, options.unix_group).map_err(cannot)?;
+                }
                 if let Some(mode) = options.unix_mode {
                     let cannot = |error| io::Error::other(format!("cannot change the socket's permissions: {error}"));
                     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(cannot)?;
@@ -195,6 +206,34 @@ impl Listener {
             }
             ListenAddress::Inherited(fd) => Listener::inherited(*fd),
         }
+    }
+
+    /// A listening socket that came from another process, or from other code.
+    ///
+    /// # Errors
+    /// It is not a listening socket.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Listener> {
+        if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket: listen() was not called on it"));
+        }
+        Listener::of(socket, None, None)
+    }
+
+    /// Leaves the file of a Unix socket where it is when this is dropped: another process listens there from now on.
+    pub fn leave_file(&mut self) {
+        self.made = None;
+    }
+
+    /// Removes the file of a Unix socket when this is dropped, as if it had been bound here. Nothing for other sockets.
+    ///
+    /// # Errors
+    /// The file is not there.
+    pub fn take_file(&mut self) -> io::Result<()> {
+        if let Address::Unix(Some(path)) = &self.local {
+            let file = fs::symlink_metadata(path)?;
+            self.made = Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() });
+        }
+        Ok(())
     }
 
     /// Says who may connect. A peer that may not is closed at once, and the log says so.
@@ -243,9 +282,16 @@ impl Listener {
     fn of(socket: OwnedFd, made: Option<Made>, inherited: Option<Inherited>) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
-        let local = match rustix::net::getsockname(&socket)?.try_into() {
-            Ok(address) => Address::Tcp(address),
-            Err(_) => Address::Unix(made.as_ref().map(|made| made.path.clone())),
+        let local = rustix::net::getsockname(&socket)?;
+        let local = match (SocketAddr::try_from(local.clone()), &made) {
+            (Ok(address), _) => Address::Tcp(address),
+            (Err(_), Some(made)) => Address::Unix(Some(made.path.clone())),
+            // A path is as good as it was for whoever bound it: a relative one means something else in another directory.
+            (Err(_), None) => {
+                let path = SocketAddrUnix::try_from(local).ok().and_then(|address| address.path().map(|path| path.into_owned()));
+                let path = path.map(|path| PathBuf::from(OsString::from_vec(path.into_bytes())));
+                Address::Unix(path.filter(|path| path.is_absolute()))
+            }
         };
         if matches!(local, Address::Tcp(_)) {
             // Accepted sockets inherit it on Linux, which saves a system call per connection. Replies are written whole, or block by block

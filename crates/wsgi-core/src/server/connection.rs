@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use rustix::event::epoll::EventFlags;
 
+use super::rest::Rest;
 use super::socket::Socket;
 use crate::wire::{Next, Protocol, RequestHead};
 
@@ -29,16 +30,22 @@ pub(super) struct Connection {
 /// What the connection waits for.
 ///
 /// ```text
-///          ┌──────────────────────────────────────────────┐
-///          ▼                                              │ Next::Request
-///   Reading ──head──▶ Body ──whole body──▶ handler ──▶ Writing ──▶ Lingering ──▶ closed
-///      └──────────── no body to wait for ─────▲               Next::Close, unread input
+///          ┌────────────────────────────────────────────────────────────┐
+///          ▼                                                            │ Next::Request
+///   Reading ──head──▶ Body ──whole body──▶ handler ──▶ Sending ──▶ Writing ──▶ Lingering ──▶ closed
+///      └──────────── no body to wait for ─────▲ └─ nothing left ─────▲      Next::Close, unread input
 /// ```
 pub(super) enum State {
     /// The next request.
     Reading,
     /// The rest of a body that is read ahead, so that a slow sender holds no thread.
     Body(Box<Ahead>),
+    /// The peer to take more of a reply whose rest is known and not queued yet.
+    Sending {
+        rest: Box<Rest>,
+        /// When it must have taken some more.
+        until: u64,
+    },
     /// The peer to take the rest of a reply that is complete.
     Writing {
         next: Next,

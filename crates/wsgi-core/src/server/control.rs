@@ -1,10 +1,11 @@
 //! The control thread: deadlines, listeners that had to pause, and the order of a shutdown.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State};
-use super::{IDLE_GRACE, Shared};
+use super::{GIVE_WAY, IDLE_GRACE, Shared};
 use crate::clock::{self, NEVER};
 use crate::wire::{Error, HttpDate};
 
@@ -12,6 +13,11 @@ use crate::wire::{Error, HttpDate};
 pub(super) fn run(shared: &Arc<Shared>) {
     while !shared.stopping() {
         shared.rest(tick(shared));
+        if shared.giving_way.swap(false, Ordering::SeqCst) {
+            std::thread::sleep(GIVE_WAY);
+            shared.resume_listeners();
+            continue;
+        }
         expire(shared);
         shared.traffic[shared.threads].publish();
         shared.resume_listeners();
@@ -36,6 +42,10 @@ fn expire(shared: &Shared) {
         }
         let seen = slot.try_expire(now, |place| {
             if let Some(connection) = place.as_deref_mut() {
+                // A request came while every worker was busy: to close now would destroy it.
+                if matches!(connection.state, State::Reading) && connection.head_deadline.is_none() && connection.socket.has_input() {
+                    return clock::deadline(IDLE_GRACE);
+                }
                 end(shared, connection);
                 *place = None;
                 shared.slots.release(index);
@@ -58,7 +68,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
     let error = match &connection.state {
         State::Reading if connection.head_deadline.is_some() => Error::Timeout { what: "head", seconds: timeouts.head.as_secs() },
         State::Body(_) => Error::Timeout { what: "body", seconds: timeouts.body.as_secs() },
-        State::Writing { .. } => {
+        State::Sending { .. } | State::Writing { .. } => {
             tracing::info!(target: "wsgi", remote = %connection.remote, "peer took longer than {:?} to take its reply", timeouts.write);
             connection.socket.reset_on_close();
             return;

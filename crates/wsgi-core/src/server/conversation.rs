@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +14,7 @@ use super::Shared;
 use super::connection::Connection;
 use super::socket::Received;
 use crate::clock;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, Part};
 use crate::failure::Failure;
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
@@ -40,13 +41,21 @@ pub(super) struct Conversation<'a> {
     /// Whether the protocol was told that the handler waits for the body.
     expected: bool,
     started: bool,
-    next: Option<Next>,
+    end: Option<Ending>,
     /// The peer cannot be written to any more, and why.
     gone: Option<Failure>,
     /// A part of the reply was sent before its end.
     streaming: bool,
     /// How many bytes the system has taken.
     taken: u64,
+}
+
+/// What follows what the handler has queued.
+pub(super) enum Ending {
+    /// The reply is whole, or given up.
+    Next(Next),
+    /// The rest of the body, and then the reply's end, which the protocol is not told of yet.
+    Rest(Vec<Part>),
 }
 
 /// How far the body was read from the connection.
@@ -75,27 +84,27 @@ impl<'a> Conversation<'a> {
             body,
             expected: false,
             started: false,
-            next: None,
+            end: None,
             gone: None,
             streaming: false,
             taken: 0,
         }
     }
 
-    /// Makes up for what the handler left out, and says what follows the reply. What is queued is still to be sent.
-    pub(super) fn conclude(mut self) -> Next {
-        if self.next.is_none() && !self.started {
+    /// Makes up for what the handler left out, and says what follows. What is queued is still to be sent.
+    pub(super) fn conclude(mut self) -> Ending {
+        if self.end.is_none() && !self.started {
             self.refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
         }
-        if self.next.is_none() {
+        if self.end.is_none() {
             self.abort();
         }
-        match self.next {
-            Some(next) if self.gone.is_none() => next,
+        match self.end {
+            Some(end) if self.gone.is_none() => end,
             _ => {
                 // What was queued when the peer was lost is gone; the reply's end after that gap would make it look whole.
                 self.scratch.output.clear();
-                Next::Close(CloseReason::Reset)
+                Ending::Next(Next::Close(CloseReason::Reset))
             }
         }
     }
@@ -153,19 +162,7 @@ impl<'a> Conversation<'a> {
 
     /// Looks, without waiting, whether the peer has said that it wants no reply any more. Before the body's end `poll` hears that.
     fn withdrawn(&mut self) -> bool {
-        if !matches!(self.body, Body::Ended) || self.next.is_some() {
-            return false;
-        }
-        // What comes after the body is the next request, unless it is a word about this one, which is short.
-        if self.scratch.input.len() < WITHDRAWN_BYTES {
-            self.scratch.drained = match self.connection.socket.receive(&mut self.scratch.input) {
-                Ok(Received::Some { drained }) => drained,
-                Ok(Received::Nothing) => true,
-                // It shows again when the connection is read the next time.
-                Ok(Received::End) | Err(_) => false,
-            };
-        }
-        self.connection.protocol.withdrawn(&self.scratch.input)
+        matches!(self.body, Body::Ended) && self.end.is_none() && withdrawn(self.connection, self.scratch)
     }
 
     fn broken(&mut self, error: io::Error) {
@@ -233,9 +230,7 @@ impl<'a> Conversation<'a> {
         while offset < end {
             let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(SEND_FILE_BYTES);
             match self.connection.socket.send_file(file, &mut offset, len) {
-                Ok(None) => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ended at byte {offset}, expected {end} bytes")));
-                }
+                Ok(None) => return Err(exchange::ended_early(&(offset..end))),
                 Ok(Some(0)) => self.wait(false, &mut waited, self.shared.timeouts.write, "take its reply")?,
                 Ok(Some(sent)) => {
                     self.taken += sent as u64;
@@ -294,6 +289,14 @@ impl Exchange for Conversation<'_> {
         Some(&mut self.extensions)
     }
 
+    fn close_after_reply(&mut self) {
+        self.connection.protocol.close_after_reply();
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.connection.socket.as_fd())
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         if !self.started {
             self.connection.protocol.inform(head, &mut self.scratch.output);
@@ -301,7 +304,7 @@ impl Exchange for Conversation<'_> {
     }
 
     fn start(&mut self, head: &ResponseHead) {
-        if !self.started && self.next.is_none() {
+        if !self.started && self.end.is_none() {
             self.started = true;
             if self.shared.stopping() {
                 self.connection.protocol.close_after_reply();
@@ -317,7 +320,7 @@ impl Exchange for Conversation<'_> {
     }
 
     fn data(&mut self, block: &[u8]) {
-        if !self.started || self.next.is_some() || self.gone.is_some() {
+        if !self.started || self.end.is_some() || self.gone.is_some() {
             return;
         }
         let Scratch { output, .. } = &mut *self.scratch;
@@ -379,15 +382,15 @@ impl Exchange for Conversation<'_> {
     }
 
     fn finish(&mut self) {
-        if self.started && self.next.is_none() {
+        if self.started && self.end.is_none() {
             self.discard_body();
-            self.next = Some(self.connection.protocol.finish(&mut self.scratch.output));
+            self.end = Some(Ending::Next(self.connection.protocol.finish(&mut self.scratch.output)));
         }
     }
 
     fn abort(&mut self) {
-        if self.next.is_none() {
-            self.next = Some(self.connection.protocol.abort(&mut self.scratch.output));
+        if self.end.is_none() {
+            self.end = Some(Ending::Next(self.connection.protocol.abort(&mut self.scratch.output)));
         }
     }
 
@@ -396,7 +399,7 @@ impl Exchange for Conversation<'_> {
     }
 
     fn log(&mut self, text: &[u8]) -> bool {
-        self.next.is_none() && self.gone.is_none() && self.connection.protocol.log(text, &mut self.scratch.output)
+        self.end.is_none() && self.gone.is_none() && self.connection.protocol.log(text, &mut self.scratch.output)
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
@@ -440,7 +443,7 @@ impl Exchange for Conversation<'_> {
     }
 
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
-        if !self.started || self.next.is_some() || range.is_empty() {
+        if !self.started || self.end.is_some() || range.is_empty() {
             return Ok(());
         }
         if self.connection.protocol.bodiless() {
@@ -467,6 +470,16 @@ impl Exchange for Conversation<'_> {
         })
     }
 
+    fn finish_with(&mut self, parts: Vec<Part>) {
+        if self.started && self.end.is_none() {
+            if self.connection.protocol.bodiless() {
+                return self.finish();
+            }
+            self.discard_body();
+            self.end = Some(Ending::Rest(parts));
+        }
+    }
+
     fn disconnected(&mut self) -> bool {
         self.gone.is_some() || self.connection.socket.is_gone() || self.withdrawn()
     }
@@ -478,6 +491,20 @@ impl Exchange for Conversation<'_> {
     fn multiprocess(&self) -> bool {
         self.shared.multiprocess
     }
+}
+
+/// Looks, without waiting, whether the peer of a request whose body has ended has said that it wants no reply any more.
+pub(super) fn withdrawn(connection: &mut Connection, scratch: &mut Scratch) -> bool {
+    // What comes after the body is the next request, unless it is a word about this one, which is short.
+    if scratch.input.len() < WITHDRAWN_BYTES {
+        scratch.drained = match connection.socket.receive(&mut scratch.input) {
+            Ok(Received::Some { drained }) => drained,
+            Ok(Received::Nothing) => true,
+            // It shows again when the connection is read the next time.
+            Ok(Received::End) | Err(_) => false,
+        };
+    }
+    connection.protocol.withdrawn(&scratch.input)
 }
 
 impl Scratch {

@@ -13,7 +13,7 @@
 //!
 //! Whichever worker gets the event runs that request to completion on its own thread: there is no hand-off, no queue and no wake-up on the
 //! way. A head, and a short body, are read to their end before a handler runs, and a finished reply that the peer does not take at once is
-//! left to the poller; so slow peers hold no thread. Only a streaming reply to a slow reader, or a long body that trickles into a waiting
+//! left to the poller, with the files that are a part of it; so slow peers hold no thread. Only a streaming reply to a slow reader, or a long body that trickles into a waiting
 //! `read`, keeps a thread waiting, each under a deadline.
 //!
 //! **In scope:** several listeners of several protocols, TCP, Unix and inherited sockets, deadlines, limits, graceful shutdown.
@@ -36,6 +36,7 @@
 mod connection;
 mod control;
 mod conversation;
+mod rest;
 mod sigpipe;
 mod slots;
 mod socket;
@@ -51,8 +52,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
 use self::connection::{Connection, State};
 use self::slots::Slots;
@@ -77,7 +78,11 @@ pub struct Server {
     read_ahead: usize,
     multiprocess: bool,
     observers: Vec<Arc<dyn Observer>>,
+    give_way: Option<GiveWay>,
 }
+
+/// Whether, with so many open connections, the next one is better left to another process.
+type GiveWay = Box<dyn Fn(usize) -> bool + Send + Sync>;
 
 /// How long peers may take. Deadlines are kept to within an eighth of the shortest of them, or 250 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +121,7 @@ impl Server {
             read_ahead: 64 * 1024,
             multiprocess: false,
             observers: Vec::new(),
+            give_way: None,
         }
     }
 
@@ -165,6 +171,16 @@ impl Server {
         self
     }
 
+    /// Asks, before a connection is accepted and with the number of those that are open, whether it is better left to another process that
+    /// listens on the same socket and has fewer. If so, nothing is accepted for a millisecond, and then some connections in any case.
+    ///
+    /// Otherwise the process that is awake first takes all connections of a burst, and keeps them, while the others have nothing to do. It is
+    /// asked often, on threads that serve: it must not block.
+    pub fn give_way(mut self, give_way: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
+        self.give_way = Some(Box::new(give_way));
+        self
+    }
+
     /// Starts the threads. Connections are accepted from now on.
     ///
     /// # Errors
@@ -181,6 +197,7 @@ impl Server {
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
             told: AtomicBool::new(false),
         });
         let shared = Arc::new(Shared {
@@ -191,11 +208,14 @@ impl Server {
             multiprocess: self.multiprocess,
             observers: self.observers,
             traffic: (0..=self.threads).map(|_| Traffic::default()).collect(),
+            give_way: self.give_way,
             poller,
             waker,
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
+            leave_backlog: AtomicBool::new(false),
+            giving_way: AtomicBool::new(false),
             calls: Mutex::default(),
             bell: Bell::default(),
         });
@@ -285,6 +305,12 @@ impl Handle {
         self.shared.advance(STOPPING);
     }
 
+    /// As [`shutdown`](Self::shutdown), where other processes listen on the same sockets: connections that are not accepted yet are left to them.
+    pub fn hand_over(&self) {
+        self.shared.leave_backlog.store(true, Ordering::SeqCst);
+        self.shared.advance(STOPPING);
+    }
+
     /// What the server is at. Looks at every connection without waiting for any: ten thousand take some hundreds of microseconds.
     pub fn status(&self) -> Status {
         self.shared.status()
@@ -307,11 +333,16 @@ struct Shared {
     observers: Vec<Arc<dyn Observer>>,
     /// One for each worker, and the last for the control thread.
     traffic: Box<[Traffic]>,
+    give_way: Option<GiveWay>,
     poller: OwnedFd,
     waker: OwnedFd,
     listeners: Vec<Entry>,
     slots: Slots,
     phase: AtomicU8,
+    /// Connections that are not accepted yet when the end comes are answered by other processes.
+    leave_backlog: AtomicBool,
+    /// A listener gives way to another process, for a moment.
+    giving_way: AtomicBool,
     /// Connections that a worker is to look at although the poller has nothing new of them.
     calls: Mutex<VecDeque<u32>>,
     bell: Bell,
@@ -325,6 +356,8 @@ struct Entry {
     paused: AtomicBool,
     /// The log says so. It is not said again before everyone who waited was let in.
     told: AtomicBool,
+    /// It has given way, and nobody else has accepted what waits: now it is its turn.
+    gave_way: AtomicBool,
 }
 
 /// Wakes the control thread.
@@ -435,7 +468,7 @@ impl Shared {
     /// Unix socket every reply that is taken would be an event.
     fn poll(&self, connection: &mut Connection, index: u32) -> io::Result<()> {
         let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        if matches!(connection.state, State::Writing { .. }) {
+        if matches!(connection.state, State::Sending { .. } | State::Writing { .. }) {
             flags |= epoll::EventFlags::OUT;
         }
         if connection.polled == Some(flags) {
@@ -474,6 +507,33 @@ impl Shared {
         }
     }
 
+    /// Whether there are other processes to give way to.
+    fn gives_way_at_all(&self) -> bool {
+        self.give_way.is_some()
+    }
+
+    /// Whether a listener has given way in vain: then it accepts without asking, since the others may be stuck.
+    fn gave_way_in_vain(&self, listener: usize) -> bool {
+        self.listeners[listener].gave_way.swap(false, Ordering::SeqCst)
+    }
+
+    /// Leaves the next connection to another process for a moment, if that has fewer.
+    fn gives_way(&self, listener: usize) -> bool {
+        let Some(give_way) = &self.give_way else { return false };
+        let entry = &self.listeners[listener];
+        if !give_way(self.slots.used()) {
+            return false;
+        }
+        let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) else { return false };
+        if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_err() {
+            return false;
+        }
+        entry.paused.store(true, Ordering::SeqCst);
+        self.giving_way.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        true
+    }
+
     /// Stops accepting until the control thread tries again. A listener that stays readable would otherwise keep a thread spinning.
     fn pause(&self, listener: usize, why: &str) {
         let entry = &self.listeners[listener];
@@ -492,6 +552,11 @@ impl Shared {
             if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
+                    if self.give_way.is_some() {
+                        let mut waits = [PollFd::new(socket, PollFlags::IN)];
+                        let waited = poll(&mut waits, Some(&Timespec::default()));
+                        entry.gave_way.store(waited.is_ok_and(|ready| ready > 0), Ordering::SeqCst);
+                    }
                     if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
                         tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
                     }
@@ -500,13 +565,14 @@ impl Shared {
         }
     }
 
-    /// Takes what the system has accepted already, then closes the listeners.
+    /// Takes what the system has accepted already, unless it is others', then closes the listeners.
     fn close_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
             let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = listener.as_ref() {
                 let _ = epoll::delete(&self.poller, socket);
-                while let Some(slot) = self.slots.claim() {
+                while !self.leave_backlog.load(Ordering::SeqCst) {
+                    let Some(slot) = self.slots.claim() else { break };
                     match entry.accept_from(socket) {
                         Ok(Some(connection)) => {
                             self.slots.slot(slot).fill(Box::new(connection));
@@ -575,6 +641,9 @@ impl Bell {
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
+
+/// How long a listener gives way: long enough for another process to wake up, and too short to be noticed.
+const GIVE_WAY: Duration = Duration::from_millis(1);
 
 const RUNNING: u8 = 0;
 const STOPPING: u8 = 1;

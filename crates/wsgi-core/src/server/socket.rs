@@ -57,6 +57,12 @@ impl Socket {
         Ok(Received::Some { drained: got < wanted })
     }
 
+    /// Whether there is something to read; the peer's end is nothing.
+    pub(super) fn has_input(&self) -> bool {
+        let mut byte = [0];
+        matches!(rustix::net::recv(&self.0, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((1.., _)))
+    }
+
     /// Writes as much as the system takes now; 0 if it takes nothing.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         // Without NOSIGNAL a peer that is gone would kill a program that has not ignored SIGPIPE.

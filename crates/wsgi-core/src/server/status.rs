@@ -108,7 +108,7 @@ impl Shared {
                 let count = match connection.state {
                     State::Reading if connection.head_deadline.is_none() => &mut connections.idle,
                     State::Reading | State::Body(_) => &mut connections.reading,
-                    State::Writing { .. } => &mut connections.writing,
+                    State::Sending { .. } | State::Writing { .. } => &mut connections.writing,
                     State::Lingering { .. } => &mut connections.lingering,
                 };
                 *count += 1;

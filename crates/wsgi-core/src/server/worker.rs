@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rustix::event::epoll;
 use rustix::io::Errno;
 
 use super::connection::{Ahead, Connection, State};
-use super::conversation::{Conversation, Scratch};
+use super::conversation::{Conversation, Ending, Scratch, withdrawn};
+use super::rest::{Progress, Rest};
 use super::socket::Received;
 use super::{Accepted, Key, Shared};
 use crate::clock::{self, NEVER, deadline};
@@ -83,7 +84,11 @@ impl Worker {
     }
 
     fn accept(&mut self, listener: usize) {
-        for _ in 0..ACCEPTS_PER_EVENT {
+        let courteous = self.shared.gives_way_at_all() && !self.shared.gave_way_in_vain(listener);
+        if courteous && self.shared.gives_way(listener) {
+            return;
+        }
+        for _ in 0..if courteous { 1 } else { ACCEPTS_PER_EVENT } {
             match self.shared.accept(listener) {
                 Accepted::Connection(index) => self.visit(index),
                 Accepted::Nothing => return,
@@ -144,6 +149,7 @@ impl Worker {
                 Step::Park(deadline(self.shared.timeouts.head))
             }
             State::Reading | State::Body(_) => self.read(connection, hangup, requests),
+            State::Sending { .. } => self.send_on(connection, index),
             State::Writing { next, until } => {
                 let (next, until) = (*next, *until);
                 self.write_on(connection, next, until)
@@ -266,8 +272,64 @@ impl Worker {
     fn respond(&mut self, connection: &mut Connection, ahead: VecDeque<Bytes>, ended: bool) -> Step {
         let mut conversation = Conversation::new(&self.shared, connection, &mut self.scratch, ahead, ended);
         survive("handler", || self.shared.handler.handle(&mut conversation));
-        let next = conversation.conclude();
-        self.send(connection, next)
+        match conversation.conclude() {
+            Ending::Next(next) => self.send(connection, next),
+            Ending::Rest(parts) => match send_some(connection, &mut self.scratch.output) {
+                Ok(_) => {
+                    let until = deadline(self.shared.timeouts.write);
+                    connection.state = State::Sending { rest: Box::new(Rest::new(parts)), until };
+                    Step::Again
+                }
+                Err(error) => not_taken(connection, &error),
+            },
+        }
+    }
+
+    /// Sends the rest of a reply as far as the peer takes it now, or until others want a turn.
+    fn send_on(&mut self, connection: &mut Connection, index: u32) -> Step {
+        let State::Sending { mut rest, mut until } = std::mem::replace(&mut connection.state, State::Reading) else { return Step::Again };
+        let time = self.shared.timeouts.write;
+        let mut left = SENT_PER_VISIT;
+        loop {
+            let progress = match take_more(connection, time, &mut until) {
+                Ok(true) if !rest.inside_piece() && connection.protocol.withdraws() && withdrawn(connection, &mut self.scratch) => {
+                    let next = connection.protocol.abort(&mut self.scratch.output);
+                    return self.send(connection, next);
+                }
+                Ok(true) => rest.advance(connection),
+                Ok(false) => Ok(Progress::Full),
+                Err(error) => return not_taken(connection, &error),
+            };
+            match progress {
+                Ok(Progress::Some(bytes)) => {
+                    until = deadline(time);
+                    left = left.saturating_sub(bytes);
+                    if left == 0 {
+                        self.shared.call_again(index);
+                        connection.state = State::Sending { rest, until };
+                        return Step::Park(until);
+                    }
+                }
+                // Only what the peer takes gives it more time, not what it sends.
+                Ok(Progress::Full) => {
+                    connection.state = State::Sending { rest, until };
+                    return Step::Park(until);
+                }
+                Ok(Progress::Done) => {
+                    let next = connection.protocol.finish(&mut self.scratch.output);
+                    return self.send(connection, next);
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                    return not_taken(connection, &error);
+                }
+                // The file, then. Whatever were sent now would be taken for what is missing.
+                Err(error) => {
+                    tracing::error!(target: "wsgi", remote = %connection.remote, "reply broken off: {error}");
+                    connection.socket.reset_on_close();
+                    return Step::Close;
+                }
+            }
+        }
     }
 
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
@@ -291,34 +353,19 @@ impl Worker {
                 connection.state = State::Writing { next, until };
                 Step::Park(until)
             }
-            Err(error) => {
-                tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
-                Step::Close
-            }
+            Err(error) => not_taken(connection, &error),
         }
     }
 
     fn write_on(&mut self, connection: &mut Connection, next: Next, mut until: u64) -> Step {
-        while connection.sent < connection.output.len() {
-            match connection.socket.send(&connection.output[connection.sent..]) {
-                // Only what the peer takes gives it more time, not what it sends.
-                Ok(0) => {
-                    connection.state = State::Writing { next, until };
-                    return Step::Park(until);
-                }
-                Ok(sent) => {
-                    connection.sent += sent;
-                    until = deadline(self.shared.timeouts.write);
-                }
-                Err(error) => {
-                    tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
-                    return Step::Close;
-                }
+        match take_more(connection, self.shared.timeouts.write, &mut until) {
+            Ok(true) => self.follow(connection, next),
+            Ok(false) => {
+                connection.state = State::Writing { next, until };
+                Step::Park(until)
             }
+            Err(error) => not_taken(connection, &error),
         }
-        connection.output = Vec::new();
-        connection.sent = 0;
-        self.follow(connection, next)
     }
 
     /// The reply is sent. What now?
@@ -387,10 +434,34 @@ fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bo
     Ok(true)
 }
 
+/// Sends what `send_some` has left with the connection, as far as the system takes it now. Whether all is sent. Whatever the peer takes gives it
+/// more time; what it sends does not.
+fn take_more(connection: &mut Connection, time: Duration, until: &mut u64) -> io::Result<bool> {
+    while connection.sent < connection.output.len() {
+        match connection.socket.send(&connection.output[connection.sent..])? {
+            0 => return Ok(false),
+            sent => {
+                connection.sent += sent;
+                *until = deadline(time);
+            }
+        }
+    }
+    connection.output = Vec::new();
+    connection.sent = 0;
+    Ok(true)
+}
+
+fn not_taken(connection: &Connection, error: &io::Error) -> Step {
+    tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
+    Step::Close
+}
+
 const ACCEPTS_PER_EVENT: usize = 16;
 /// How many pipelined requests of one connection are answered before others get a turn.
 const REQUESTS_PER_VISIT: usize = 32;
 /// How much room for queued bytes a worker keeps. Whoever queued more at once, such as a handler with one large block, gives it back.
 const KEPT_OUTPUT: usize = 1 << 20;
+/// How much of a rest is sent to a peer that takes all at once before others get a turn.
+const SENT_PER_VISIT: usize = 4 << 20;
 /// How much of an upload that nobody reads is thrown away before others get a turn.
 const LINGER_BYTES_PER_VISIT: usize = 1 << 20;

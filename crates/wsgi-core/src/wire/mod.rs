@@ -30,6 +30,7 @@ pub use error::Error;
 pub use known::Known;
 pub use limits::Limits;
 pub use link::{Address, Link};
+pub(crate) use paths::decoded;
 pub use paths::{PathRule, Paths, UnknownPathRule};
 pub use protocol::{CloseReason, Dialect, Event, Next, Protocol};
 pub use request_head::{BodyLength, Name, RequestHead, Underscores};

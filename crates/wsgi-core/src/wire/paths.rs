@@ -249,7 +249,7 @@ fn path_of(target: &[u8]) -> Option<&[u8]> {
 }
 
 /// The bytes of a percent-encoded path; `None` in place of a `%` that two hexadecimal digits do not follow.
-fn decoded(path: &[u8]) -> impl Iterator<Item = Option<u8>> + '_ {
+pub(crate) fn decoded(path: &[u8]) -> impl Iterator<Item = Option<u8>> + '_ {
     let mut rest = path;
     std::iter::from_fn(move || {
         let (&first, others) = rest.split_first()?;

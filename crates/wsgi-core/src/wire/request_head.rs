@@ -44,6 +44,15 @@ enum NameRef {
     Other(Range<u32>),
 }
 
+impl NameRef {
+    fn of<'a>(&self, text: &'a [u8]) -> Name<'a> {
+        match self {
+            NameRef::Known(known) => Name::Known(*known),
+            NameRef::Other(range) => Name::Other(&text[range.start as usize..range.end as usize]),
+        }
+    }
+}
+
 /// The name of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name<'a> {
@@ -117,6 +126,18 @@ impl RequestHead {
             self.variables.remove(at as usize - 1);
             for other in &mut self.index {
                 *other -= u32::from(*other > at);
+            }
+        }
+    }
+
+    /// Takes away every variable that `keep` says no to, by its name.
+    pub fn retain(&mut self, mut keep: impl FnMut(Name<'_>) -> bool) {
+        let text = &self.text;
+        self.variables.retain(|variable| keep(variable.name.of(text)));
+        self.index = [0; Known::COUNT];
+        for (at, variable) in self.variables.iter().enumerate() {
+            if let NameRef::Known(known) = variable.name {
+                self.index[known as usize] = at as u32 + 1;
             }
         }
     }
@@ -286,13 +307,7 @@ impl RequestHead {
 
     /// Every variable once, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (Name<'_>, &[u8])> {
-        self.variables.iter().map(|variable| {
-            let name = match &variable.name {
-                NameRef::Known(known) => Name::Known(*known),
-                NameRef::Other(range) => Name::Other(self.bytes(range)),
-            };
-            (name, self.bytes(&variable.value))
-        })
+        self.variables.iter().map(|variable| (variable.name.of(&self.text), self.bytes(&variable.value)))
     }
 
     fn bytes(&self, range: &Range<u32>) -> &[u8] {
@@ -441,6 +456,25 @@ mod tests {
         assert_eq!(head.get_named(b"HTTP_X_USER"), Some(&b"alice,bob"[..]));
         head.field(b"x_forwarded-for", b"::1", Underscores::Keep).unwrap();
         assert_eq!(head.get(Known::HttpXForwardedFor), Some(&b"::1"[..]));
+    }
+
+    #[test]
+    fn what_is_left_is_found_where_it_was() {
+        let mut head = RequestHead::default();
+        for (name, value) in [("HTTP_X_A", "1"), ("PATH_INFO", "/a"), ("HTTP_X_B", "2"), ("HTTP_HOST", "h"), ("QUERY_STRING", "q")] {
+            head.variable(name.as_bytes(), value.as_bytes());
+        }
+        head.retain(|name| !matches!(name, Name::Known(Known::PathInfo) | Name::Other(b"HTTP_X_A")));
+        let seen: Vec<_> = head.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
+        assert_eq!(
+            seen,
+            [("HTTP_X_B", "2"), ("HTTP_HOST", "h"), ("QUERY_STRING", "q")]
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        );
+        assert_eq!((head.get(Known::PathInfo), head.get_named(b"HTTP_X_A")), (None, None));
+        assert_eq!((head.get(Known::HttpHost), head.get(Known::QueryString)), (Some(&b"h"[..]), Some(&b"q"[..])));
+        head.set(Known::PathInfo, b"/b");
+        assert_eq!(head.get(Known::PathInfo), Some(&b"/b"[..]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The caller's half of one request.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -37,6 +38,17 @@ pub enum Reply {
     End,
     /// The reply cannot be completed, and the peer must be able to tell.
     Aborted,
+}
+
+impl Reply {
+    /// How many bytes it holds that the handler may make without end.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Reply::Block(bytes) | Reply::Log(bytes) => bytes.len(),
+            Reply::Inform(head) => head.lines().len(),
+            Reply::Head(_) | Reply::End | Reply::Aborted => 0,
+        }
+    }
 }
 
 impl Call {
@@ -85,6 +97,12 @@ impl Call {
     /// Withdraws the request, as dropping the call does, and says why: that is the error that the handler gets from then on.
     pub fn withdraw(self, why: std::io::Error) {
         self.crossing.withdraw(Failure::of(&why));
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }
 

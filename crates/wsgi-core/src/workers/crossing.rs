@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{Extensions, StatusCode};
 
-use super::{Job, Reply, Shared};
+use super::{Job, Reply, Shared, after};
 use crate::exchange::{self, Exchange};
 use crate::failure::Failure;
 use crate::wire::{Known, RequestHead, ResponseHead};
@@ -21,10 +22,14 @@ pub(super) struct Crossing {
     state: Mutex<State>,
     /// The handler waits here, for more of the body or for its reply to be taken.
     changed: Condvar,
+    /// How many requests of these workers are withdrawn and still in the queue.
+    withdrawn: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
+    /// A thread has taken the request, or none ever will.
+    taken: bool,
     input: VecDeque<Bytes>,
     input_bytes: usize,
     /// Nothing follows what is in `input`, because that is all or because it broke off.
@@ -45,16 +50,27 @@ pub(super) struct State {
 }
 
 impl Crossing {
-    pub(super) fn new(body: Bytes, whole: bool) -> Crossing {
+    /// Of a request that is about to be queued. `withdrawn` counts those that nobody waits for any more.
+    pub(super) fn new(body: Bytes, whole: bool, withdrawn: &Arc<AtomicUsize>) -> Crossing {
         let input_bytes = body.len();
         let input = if body.is_empty() { VecDeque::new() } else { VecDeque::from([body]) };
         let state = State { input, input_bytes, input_end: whole.then_some(Ok(())), ..State::default() };
-        Crossing { state: Mutex::new(state), changed: Condvar::new() }
+        Crossing { state: Mutex::new(state), changed: Condvar::new(), withdrawn: Arc::clone(withdrawn) }
     }
 
     /// Whether nobody waits for the reply.
     pub(super) fn abandoned(&self) -> bool {
         self.lock().gone.is_some()
+    }
+
+    /// Notes that the request is not in the queue. Whether anybody waits for the reply.
+    pub(super) fn take(&self) -> bool {
+        let mut state = self.lock();
+        let wanted = state.gone.is_none();
+        if !std::mem::replace(&mut state.taken, true) && !wanted {
+            self.withdrawn.fetch_sub(1, Ordering::Relaxed);
+        }
+        wanted
     }
 
     pub(super) fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<bool> {
@@ -72,8 +88,9 @@ impl Crossing {
         let mut state = self.lock();
         match state.reply.pop_front() {
             Some(reply) => {
-                if let Reply::Block(block) = &reply {
-                    state.reply_bytes -= block.len();
+                let weight = reply.weight();
+                if weight > 0 {
+                    state.reply_bytes -= weight;
                     self.tell_handler(state);
                 }
                 Poll::Ready(reply)
@@ -129,6 +146,9 @@ impl Crossing {
         if !state.input.is_empty() {
             // What is thrown away below must not look like the body's end.
             state.input_end = None;
+        }
+        if state.gone.is_none() && !state.taken {
+            self.withdrawn.fetch_add(1, Ordering::Relaxed);
         }
         state.gone.get_or_insert(why);
         // Nobody will take it, and the handler may run for long yet.
@@ -237,6 +257,7 @@ impl<'a> Crossed<'a> {
             state.over |= self.ended;
             return;
         }
+        state.reply_bytes += self.front.iter().map(Reply::weight).sum::<usize>();
         state.reply.extend(self.front.drain(..));
         if !self.blocks.is_empty() {
             state.reply_bytes += self.blocks.len();
@@ -264,7 +285,7 @@ impl<'a> Crossed<'a> {
     /// Waits for the caller to send more of the body.
     fn wait_for_body(&self) -> Result<(), Failure> {
         let limit = self.shared.body_timeout;
-        let until = Instant::now() + limit;
+        let until = after(limit);
         let mut state = self.crossing.lock();
         if !std::mem::replace(&mut state.asked, true) {
             wake(state);
@@ -288,7 +309,7 @@ impl<'a> Crossed<'a> {
             if state.reply_bytes < before {
                 (before, until) = (state.reply_bytes, None);
             }
-            let until = *until.get_or_insert_with(|| Instant::now() + limit);
+            let until = *until.get_or_insert_with(|| after(limit));
             state = self.wait(state, until).ok_or_else(|| late(limit, "take its reply"))?;
         }
         if let Some(why) = &state.gone {
@@ -412,6 +433,9 @@ impl Exchange for Crossed<'_> {
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         if !self.started || self.ended {
             return Ok(());
+        }
+        if self.silent {
+            return self.flush();
         }
         exchange::copy_file(file, range, |block| {
             self.data(block);

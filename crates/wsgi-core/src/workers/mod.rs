@@ -52,7 +52,9 @@ mod call;
 mod crossing;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -69,10 +71,11 @@ use crate::wire::RequestHead;
 
 /// Threads that run a handler. A cheap handle; clones are the same threads.
 ///
-/// Dropping the last handle does not end them; [`shutdown`](Workers::shutdown) does.
+/// They end after [`shutdown`](Workers::shutdown), or when the last handle is dropped; what waits is answered first.
 #[derive(Clone)]
 pub struct Workers {
     shared: Arc<Shared>,
+    _last: Arc<Last>,
 }
 
 /// Workers that are being put together.
@@ -142,19 +145,28 @@ impl Workers {
     /// As for `call`.
     pub fn enqueue(&self, request: Request) -> Result<Call, Refused> {
         let Request { head, extensions, body, whole, peer_log } = request;
-        let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty));
+        let crossing = Arc::new(Crossing::new(body, whole || head.body() == crate::wire::BodyLength::Empty, &self.shared.withdrawn));
         let call = Call::new(Arc::clone(&crossing));
         let mut queue = self.shared.lock();
-        if queue.closed {
-            return Err(Refused::ShuttingDown);
-        }
         let mut withdrawn = VecDeque::new();
-        if queue.jobs.len() >= self.shared.limit + queue.idle {
+        let full = queue.jobs.len() >= self.shared.limit.saturating_add(queue.idle);
+        // Looked for only if there are any: it takes the longer the longer the queue, and all threads wait.
+        if full && self.shared.withdrawn.load(Ordering::Relaxed) > 0 {
             // Those that nobody waits for any more, as after a timeout, take no place.
             (withdrawn, queue.jobs) = std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.crossing.abandoned());
-            if withdrawn.is_empty() {
-                return Err(Refused::Full { waiting: self.shared.limit });
+            for job in &withdrawn {
+                job.crossing.take();
             }
+        }
+        let refused = match (queue.closed, full && withdrawn.is_empty()) {
+            (true, _) => Some(Refused::ShuttingDown),
+            (false, true) => Some(Refused::Full { waiting: self.shared.limit }),
+            (false, false) => None,
+        };
+        if let Some(refused) = refused {
+            drop(queue);
+            crossing.take();
+            return Err(refused);
         }
         queue.jobs.push_back(Job { head, extensions, peer_log, crossing, came: Instant::now() });
         drop(queue);
@@ -181,14 +193,13 @@ impl Workers {
 
     /// Takes no more requests, answers those that wait, and then ends the threads. Returns at once; further calls change nothing.
     pub fn shutdown(&self) {
-        self.shared.lock().closed = true;
-        self.shared.work.notify_all();
+        self.shared.close();
     }
 
     /// Waits until all threads have ended, after [`shutdown`](Self::shutdown), or until `limit` has passed. Blocks. Answers how many are still
     /// inside the handler; those go on by themselves, and a process that wants to end must exit over them.
     pub fn wait(&self, limit: Duration) -> usize {
-        let until = Instant::now() + limit;
+        let until = after(limit);
         let mut queue = self.shared.lock();
         while queue.alive > 0 {
             let left = until.saturating_duration_since(Instant::now());
@@ -204,6 +215,12 @@ impl Workers {
             let _ = thread.join();
         }
         0
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers").field("threads", &self.shared.threads).finish_non_exhaustive()
     }
 }
 
@@ -250,11 +267,12 @@ impl Builder {
             body_timeout: self.body_timeout,
             write_timeout: self.write_timeout,
             multiprocess: self.multiprocess,
+            withdrawn: Arc::default(),
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
         });
-        let workers = Workers { shared: Arc::clone(&shared) };
+        let workers = Workers { _last: Arc::new(Last(Arc::clone(&shared))), shared: Arc::clone(&shared) };
         for number in 1..=self.threads {
             let shared = Arc::clone(&shared);
             shared.lock().alive += 1;
@@ -280,6 +298,8 @@ struct Shared {
     body_timeout: Duration,
     write_timeout: Duration,
     multiprocess: bool,
+    /// How many requests in the queue nobody waits for any more; at times one more, that has just left it.
+    withdrawn: Arc<AtomicUsize>,
     queue: Mutex<Queue>,
     /// There is something in the queue, or it is closed.
     work: Condvar,
@@ -315,17 +335,27 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn close(&self) {
+        self.lock().closed = true;
+        self.work.notify_all();
+    }
+
     /// Answers requests until the queue is closed and empty.
     fn run(&self) {
         while let Some(job) = self.next() {
-            if job.crossing.abandoned() {
-                continue;
-            }
-            observe::came(Some(job.came));
-            let mut exchange = Crossed::new(job, self);
-            survive("handler", || self.handler.handle(&mut exchange));
-            exchange.conclude();
+            // The extensions, which are dropped with the request, are types of the caller's own.
+            survive("what goes with a request", || self.answer(job));
         }
+    }
+
+    fn answer(&self, job: Job) {
+        if !job.crossing.take() {
+            return;
+        }
+        observe::came(Some(job.came));
+        let mut exchange = Crossed::new(job, self);
+        survive("handler", || self.handler.handle(&mut exchange));
+        exchange.conclude();
     }
 
     fn next(&self) -> Option<Job> {
@@ -346,6 +376,21 @@ impl Shared {
     }
 }
 
+/// That time from now. What no clock will show is as good as never.
+fn after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + NEVER)
+}
+
+/// Ends the threads when the last handle is dropped: nobody can ask them for anything any more.
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Counts a thread as alive until it is dropped, which is when the thread ends, or was never started.
 struct Alive(Arc<Shared>);
 
@@ -353,5 +398,64 @@ impl Drop for Alive {
     fn drop(&mut self) {
         self.0.lock().alive -= 1;
         self.0.ended.notify_all();
+    }
+}
+
+/// A century.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::Exchange;
+
+    struct With<F>(F);
+
+    impl<F: Fn() + Send + Sync> Handler for With<F> {
+        fn handle(&self, _: &mut dyn Exchange) {
+            (self.0)();
+        }
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_counted_while_it_is_in_the_queue() {
+        let (entered, runs) = channel();
+        let (open, gate) = channel::<()>();
+        let doors = Mutex::new((entered, gate));
+        let handler = With(move || {
+            let doors = doors.lock().unwrap();
+            doors.0.send(()).unwrap();
+            doors.1.recv().unwrap();
+        });
+        let workers = Workers::builder(handler).queue(1).start().unwrap();
+        let call = || workers.call(Request::default());
+        let count = || workers.shared.withdrawn.load(Ordering::Relaxed);
+        let running = call().unwrap();
+        runs.recv().unwrap();
+        let waiting = call().unwrap();
+        assert_eq!((call().unwrap_err(), count()), (Refused::Full { waiting: 1 }, 0));
+        drop(running);
+        assert_eq!(count(), 0);
+        drop(waiting);
+        assert_eq!(count(), 1);
+        let waiting = call().unwrap();
+        assert_eq!(count(), 0);
+        drop(waiting);
+        assert_eq!(count(), 1);
+        open.send(()).unwrap();
+        workers.shutdown();
+        assert_eq!((workers.wait(Duration::from_secs(10)), count()), (0, 0));
+    }
+
+    #[test]
+    fn a_queue_may_be_as_long_as_there_are_numbers() {
+        let workers = Workers::builder(With(|| {})).queue(usize::MAX).start().unwrap();
+        while workers.shared.lock().idle == 0 {
+            std::thread::yield_now();
+        }
+        // An idle thread is one place more.
+        assert!(workers.call(Request::default()).is_ok());
     }
 }

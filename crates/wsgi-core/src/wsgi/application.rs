@@ -10,12 +10,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::driver::{self, describe};
+use super::driver;
 use super::environ::{BodyState, Facts};
 use super::errors::{ErrorSink, standard_error};
 use super::exception::traceback;
 use super::input::Body;
 use super::kit::Kit;
+use super::request_line::describe;
 use super::spool::{Spooled, UnsizedBody, spool};
 use crate::observe::attaching;
 use crate::wire::{BodyLength, Known};

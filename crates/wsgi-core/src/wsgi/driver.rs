@@ -15,15 +15,16 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use super::errors::Errors;
 use super::exception::traceback;
 use super::file_wrapper::FileWrapper;
+use super::harakiri::Interrupted;
 use super::input::Broken;
 use super::kit::Kit;
 use super::lent::Guard;
 use super::reply::{LARGE_BYTES, Phase, Reply};
+use super::request_line::describe;
 use super::session::{Session, State};
 use super::text::kind;
 use crate::Exchange;
 use crate::observe::raised;
-use crate::wire::{Known, RequestHead};
 
 /// Calls the application, sends what it answers, and closes the answer. The kit's session has the exchange.
 pub(super) fn serve(py: Python<'_>, application: &Bound<'_, PyAny>, kit: &Kit, environ: Bound<'_, PyDict>) {
@@ -288,6 +289,8 @@ impl Call<'_> {
                 tracing::debug!(target: "wsgi", request, "request body could not be read: {error}");
                 status = what.body.map_or(status, |broken| broken.status);
             }
+            // Its traceback was logged when it was interrupted.
+            Failure::Raised(error) if error.is_instance_of::<Interrupted>(py) => status = StatusCode::GATEWAY_TIMEOUT,
             Failure::Raised(error) => {
                 raised();
                 self.errors.report(py, &format!("exception in application: {}\n{}", request, traceback(py, &error)));
@@ -302,6 +305,9 @@ impl Call<'_> {
         }
         self.session.with(py, |desk| {
             if let (Some(exchange), state) = desk.parts() {
+                if status == StatusCode::GATEWAY_TIMEOUT {
+                    exchange.close_after_reply();
+                }
                 state.reply.give_up(exchange, status);
             }
         });
@@ -379,20 +385,5 @@ fn is_ours(py: Python<'_>, error: &PyErr, why: &str) -> bool {
     error.is_instance_of::<PyOSError>(py) && error.value(py).str().is_ok_and(|text| text.to_string_lossy().contains(why))
 }
 
-/// Method and target, safe to be written to a log.
-pub(super) fn describe(head: &RequestHead) -> String {
-    let text = |name| String::from_utf8_lossy(head.get(name).unwrap_or_default());
-    let (script, path) = (text(Known::ScriptName), text(Known::PathInfo));
-    let target = match text(Known::RequestUri) {
-        uri if uri.is_empty() => format!("{script}{path}"),
-        uri => uri.into_owned(),
-    };
-    let mut line: String = text(Known::RequestMethod).escape_debug().collect();
-    line.push(' ');
-    line.extend(target.escape_debug().take(DESCRIBED_CHARACTERS));
-    line
-}
-
 /// How much of a list is queued before it is sent.
 const TOGETHER_BYTES: usize = 64 * 1024;
-const DESCRIBED_CHARACTERS: usize = 500;

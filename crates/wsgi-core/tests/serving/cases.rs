@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Timeouts};
 use wsgi_core::wire::{Address, Dialect, Link, Protocol, ResponseHead};
-use wsgi_core::{Exchange, Handler};
+use wsgi_core::{Exchange, Handler, Part};
 
 use super::lines::lines;
 use super::warnings::Warnings;
-use super::{PATIENCE, Peer, Started, answer, echo, path, stream, wait_for, wait_until};
+use super::{PATIENCE, Peer, Started, answer, echo, file_with, path, stream, wait_for, wait_until};
 
 #[test]
 fn requests_of_one_connection_are_answered_in_order_also_when_they_come_at_once() {
@@ -274,12 +274,8 @@ fn a_protocol_error_is_answered_and_closes_only_its_connection() {
 
 #[test]
 fn a_file_is_sent_as_it_is() {
-    let mut path = std::env::temp_dir();
-    path.push(format!("wsgi-engine-{}", std::process::id()));
     let content: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
-    std::fs::write(&path, &content).unwrap();
-    let file = File::open(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let file = file_with(&content);
     let server = Started::new(
         |server| server,
         move |exchange: &mut dyn Exchange| {
@@ -293,6 +289,86 @@ fn a_file_is_sent_as_it_is() {
         peer.send(format!("{target} 0\n").as_bytes());
         assert_eq!(peer.line(), "200 2000000");
         assert!(peer.body(target, 2_000_000) == content[500_000..2_500_000], "{target}");
+    }
+}
+
+#[test]
+fn a_rest_is_sent_part_by_part_and_then_comes_the_next_request() {
+    let content: Vec<u8> = (0..9_000_000u32).map(|n| (n / 3) as u8).collect();
+    let file = Arc::new(file_with(&content));
+    let text: Vec<u8> = (0..200_000u32).map(|n| (n / 11) as u8).collect();
+    let parts = {
+        let (file, text) = (Arc::clone(&file), bytes::Bytes::from(text.clone()));
+        let piece = |range| Part::File { file: Arc::clone(&file), range };
+        vec![Part::Bytes(text.clone()), piece(7..9_000_000), piece(5..5), Part::Bytes(bytes::Bytes::new()), piece(0..3), Part::Bytes(text)]
+    };
+    let expected = [b"first".as_slice(), &text, &content[7..], &content[..3], &text].concat();
+    let length = expected.len();
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, length as u64));
+            exchange.data(b"first");
+            exchange.finish_with(parts.clone());
+            // Nothing can follow.
+            exchange.data(b"more");
+            exchange.finish_with(parts.clone());
+            exchange.finish();
+            exchange.abort();
+        },
+    );
+    for target in ["/raw", "/copied", "/pieces"] {
+        let mut peer = server.connect();
+        // Other requests lie behind the first while its rest is sent.
+        peer.send(format!("{target} 0\n").repeat(3).as_bytes());
+        for _ in 0..3 {
+            assert_eq!(peer.line(), format!("200 {length}"));
+            assert!(peer.body(target, length) == expected, "{target}");
+        }
+    }
+}
+
+#[test]
+fn a_rest_that_is_not_taken_is_reset_in_the_end() {
+    let timeouts = Timeouts { write: Duration::from_millis(80), ..Timeouts::default() };
+    let file = Arc::new(file_with(&vec![b'x'; 16 << 20]));
+    let server = Started::new(
+        |server| server.timeouts(timeouts),
+        move |exchange: &mut dyn Exchange| {
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 16 << 20));
+            exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..16 << 20 }]);
+        },
+    );
+    for target in ["/raw", "/copied"] {
+        let mut peer = server.connect();
+        peer.send(format!("{target} 0\n").as_bytes());
+        assert_eq!(peer.line(), format!("200 {}", 16 << 20));
+        wait_until(|| !peer.is_writable());
+    }
+}
+
+/// The peer must not take what came for the whole, and the connection must not go on.
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_breaks_the_reply_off() {
+    let file = Arc::new(file_with(b""));
+    let sent = Arc::clone(&file);
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 64 << 20));
+            exchange.finish_with(vec![Part::File { file: Arc::clone(&sent), range: 0..64 << 20 }]);
+        },
+    );
+    for target in ["/raw", "/copied"] {
+        file.set_len(64 << 20).unwrap();
+        let mut peer = server.connect();
+        peer.send(format!("{target} 0\n/next 0\n").as_bytes());
+        assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+        // What the system holds between the two is less than this.
+        file.set_len(63 << 20).unwrap();
+        let mut all = Vec::new();
+        let end = peer.stream.read_to_end(&mut all);
+        assert!(all.len() <= 63 << 20 && end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset), "{target}");
     }
 }
 

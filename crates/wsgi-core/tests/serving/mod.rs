@@ -7,8 +7,10 @@ pub(crate) mod cases;
 pub(crate) mod lines;
 mod warnings;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -78,6 +80,17 @@ pub(crate) fn answer(exchange: &mut dyn Exchange, body: &[u8]) {
     exchange.start(&ResponseHead::plain(http::StatusCode::OK, body.len() as u64));
     exchange.data(body);
     exchange.finish();
+}
+
+/// A file with this content that nobody else can find.
+pub(crate) fn file_with(content: &[u8]) -> File {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("wsgi-engine-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, content).unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
 }
 
 pub(crate) fn stream(exchange: &mut dyn Exchange, bytes: usize) -> std::io::Result<()> {

@@ -206,12 +206,18 @@ impl Request<'_> {
 
     /// Handles the request on this thread.
     pub(crate) fn run(self) -> Answer {
+        let application = &self.app.application;
+        self.run_by(application)
+    }
+
+    /// The same by another handler, which is around the application.
+    pub(crate) fn run_by(self, handler: &dyn Handler) -> Answer {
         let Request { app, mut recorder } = self;
         app.log.lock().unwrap().clear();
         app.errors.lock().unwrap().clear();
         let lines = Lines::default();
         let logged = lines.0.clone();
-        tracing::subscriber::with_default(lines, || app.application.handle(&mut recorder));
+        tracing::subscriber::with_default(lines, || handler.handle(&mut recorder));
         let events = std::mem::take(&mut *app.log.lock().unwrap());
         let errors = std::mem::take(&mut *app.errors.lock().unwrap());
         let logged = std::mem::take(&mut *logged.lock().unwrap());

@@ -9,6 +9,7 @@ mod errors;
 mod extensions;
 mod failures;
 mod file_wrapper;
+mod harakiri;
 mod input;
 mod options;
 mod reply;

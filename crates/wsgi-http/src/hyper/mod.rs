@@ -42,6 +42,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use ::hyper::service::service_fn;
@@ -50,7 +51,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
-use wsgi_core::gateway::{Context, Frontend, Socket, accept_each, async_trait};
+use wsgi_core::gateway::{Context, Frontend, Shutdown, Socket, accept_each, async_trait};
 use wsgi_core::server::Listener;
 use wsgi_core::wire::{Known, Link};
 
@@ -163,17 +164,27 @@ impl Shared {
         let (lent, back) = Lent::new(stream, timeouts.write, Arc::clone(&traffic));
         let service = service_fn(move |request| respond.call(request));
         let mut connection = Box::pin(self.builder.serve_connection(TokioIo::new(lent), service));
-        // hyper knows no bound on idleness in HTTP/2, so it is kept here.
-        let mut over = pin!(shutdown.unless_begun(idle(&traffic, timeouts.idle)));
+        let mut over = pin!(over(&traffic, timeouts.idle, shutdown));
+        let mut stuck = pin!(stuck(&traffic, timeouts.write));
         let mut asked = false;
         let served = poll_fn(|context| {
-            if !asked && over.as_mut().poll(context).is_ready() {
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                    return Poll::Ready(Some(ended));
+                }
+                if stuck.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                if asked {
+                    return Poll::Pending;
+                }
+                ready!(over.as_mut().poll(context));
                 asked = true;
+                traffic.end();
                 connection.as_mut().graceful_shutdown();
             }
-            connection.as_mut().poll(context)
         });
-        let result = shutdown.unless_hurried(served).await;
+        let result = shutdown.unless_hurried(served).await.flatten();
         drop(connection);
         if let Some(Err(error)) = &result {
             tracing::debug!(target: "wsgi", remote = %link.remote, "connection ended: {error}");
@@ -214,6 +225,16 @@ enum Farewell {
     Reset,
 }
 
+/// Waits until a connection is to take no further request: it has been idle for `limit`, for which hyper knows no bound in HTTP/2, or the end
+/// has begun. To be polled after each poll of the connection, and by its task.
+async fn over(traffic: &Traffic, limit: Duration, shutdown: &Shutdown) {
+    if shutdown.unless_begun(idle(traffic, limit)).await.is_none() {
+        // hyper closes what is idle without another look, and a request may be on its way already.
+        let busy = poll_fn(|_| if traffic.idle().0 { Poll::Pending } else { Poll::Ready(()) });
+        let _ = timeout(IDLE_GRACE, busy).await;
+    }
+}
+
 /// Waits until no request has been open for `limit`.
 async fn idle(traffic: &Traffic, limit: Duration) {
     let mut before = usize::MAX;
@@ -224,6 +245,18 @@ async fn idle(traffic: &Traffic, limit: Duration) {
         }
         before = if idle { total } else { usize::MAX };
         sleep(limit).await;
+    }
+}
+
+/// Waits until for `limit` nothing is left to be done but to send, and the peer takes next to nothing. In HTTP/2 it may close the windows of
+/// its streams, and hyper knows no bound on that: it keeps what it has of their replies for as long as the peer answers to pings.
+async fn stuck(traffic: &Traffic, limit: Duration) {
+    loop {
+        let (turns, written) = (traffic.turns(), traffic.written());
+        sleep(limit).await;
+        if traffic.only_sends() && traffic.turns() == turns && traffic.written().wrapping_sub(written) < LEAST_TAKEN {
+            return;
+        }
     }
 }
 
@@ -239,6 +272,10 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, limit: Duration
     let _ = timeout(limit, ended).await;
 }
 
+/// How long an idle connection is kept after a shutdown began, as by the other front ends.
+const IDLE_GRACE: Duration = Duration::from_millis(500);
+/// More than pings and what is said of windows come to, less than the slowest peer takes that still wants its reply.
+const LEAST_TAKEN: usize = 4096;
 /// hyper wants no less.
 const LEAST_BUFFER: usize = 8192;
 /// After this time without a word, a peer that speaks HTTP/2 is asked whether it is there.

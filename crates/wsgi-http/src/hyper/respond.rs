@@ -39,6 +39,14 @@ pub(super) struct Traffic {
     open: AtomicUsize,
     /// How many there have been.
     total: AtomicUsize,
+    /// How many of those that are open wait for the application.
+    working: AtomicUsize,
+    /// See [`turns`](Traffic::turns).
+    turns: AtomicUsize,
+    /// Bytes that the peer, or the system for it, has taken.
+    written: AtomicUsize,
+    /// No further request is taken.
+    ending: AtomicBool,
     /// A reply could not be completed, ...
     aborted: AtomicBool,
     /// ... whose end would have been that of the connection.
@@ -60,6 +68,31 @@ impl Traffic {
         (self.open.load(Ordering::Relaxed) == 0, self.total.load(Ordering::Relaxed))
     }
 
+    /// Whether there are replies to be sent, as far as is known here, and no request waits for the application.
+    pub(super) fn only_sends(&self) -> bool {
+        let left = self.open.load(Ordering::Relaxed) > 0 || self.ending.load(Ordering::Relaxed);
+        left && self.working.load(Ordering::Relaxed) == 0
+    }
+
+    /// Changes whenever the body of a reply is asked for its next block, and when a request begins or ends; it may wrap.
+    pub(super) fn turns(&self) -> usize {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Says that no further request is taken.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// How many bytes were written; it may wrap.
+    pub(super) fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// How the last reply ended, if it is not whole.
     pub(super) fn aborted(&self) -> Option<Abort> {
         let how = if self.until_close.load(Ordering::Relaxed) { Abort::UntilClose } else { Abort::Framed };
@@ -68,19 +101,35 @@ impl Traffic {
 }
 
 /// A request that is not answered yet.
-struct Open(Arc<Traffic>);
+struct Open {
+    traffic: Arc<Traffic>,
+    /// It waits for the application, rather than for the peer.
+    working: bool,
+}
 
 impl Open {
     fn new(traffic: &Arc<Traffic>) -> Open {
         traffic.open.fetch_add(1, Ordering::Relaxed);
         traffic.total.fetch_add(1, Ordering::Relaxed);
-        Open(Arc::clone(traffic))
+        let mut open = Open { traffic: Arc::clone(traffic), working: false };
+        open.turn(true);
+        open
+    }
+
+    fn turn(&mut self, working: bool) {
+        self.traffic.turns.fetch_add(1, Ordering::Relaxed);
+        match (std::mem::replace(&mut self.working, working), working) {
+            (false, true) => drop(self.traffic.working.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.traffic.working.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.turn(false);
+        self.traffic.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -107,6 +156,10 @@ fn check(request: &Request<Incoming>) -> Result<(), Error> {
     let host = hosts.next();
     if request.version() == Version::HTTP_11 && host.is_none() {
         return Err(Error::malformed("request has no Host field, which HTTP/1.1 asks for"));
+    }
+    // Beside the authority of the target no Host field counts, but there must be no choice between two.
+    if hosts.next().is_some() {
+        return Err(Error::malformed("request has more than one Host field"));
     }
     if host.is_some_and(|host| !host.is_empty() && !is_authority(host.as_bytes())) {
         return Err(Error::malformed("request has a Host field that is no authority"));
@@ -149,11 +202,15 @@ impl Future for Responding {
         if !headers.contains_key(header::SERVER) {
             headers.insert(header::SERVER, this.server.clone());
         }
-        let open = this.open.take();
-        if let (Some(open), Version::HTTP_10 | Version::HTTP_09) = (&open, this.version) {
-            open.0.until_close.store(!response.headers().contains_key(header::CONTENT_LENGTH), Ordering::Relaxed);
+        let mut open = this.open.take();
+        if let Some(open) = &mut open {
+            open.turn(false);
         }
-        Poll::Ready(Ok(response.map(|body| Replied { body, open })))
+        if let (Some(open), Version::HTTP_10 | Version::HTTP_09) = (&open, this.version) {
+            open.traffic.until_close.store(!response.headers().contains_key(header::CONTENT_LENGTH), Ordering::Relaxed);
+        }
+        let alone = this.version == Version::HTTP_2;
+        Poll::Ready(Ok(response.map(|body| Replied { body, open, alone })))
     }
 }
 
@@ -161,6 +218,8 @@ impl Future for Responding {
 pub(super) struct Replied {
     body: WsgiBody,
     open: Option<Open>,
+    /// If it breaks off, its stream alone is reset, and the connection goes on.
+    alone: bool,
 }
 
 impl Body for Replied {
@@ -168,10 +227,14 @@ impl Body for Replied {
     type Error = <WsgiBody as Body>::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Some(open) = &mut self.open {
+            open.turn(frame.is_pending());
+        }
+        let frame = ready!(frame);
         match (&frame, &self.open) {
             (None, _) => self.open = None,
-            (Some(Err(_)), Some(open)) => open.0.aborted.store(true, Ordering::Relaxed),
+            (Some(Err(_)), Some(open)) if !self.alone => open.traffic.aborted.store(true, Ordering::Relaxed),
             _ => {}
         }
         Poll::Ready(frame)

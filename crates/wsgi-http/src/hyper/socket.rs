@@ -36,6 +36,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lent<S> {
         Pin::new(self.stream.as_mut().expect("it is given back in drop only"))
     }
 
+    fn written(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = poll {
+            self.traffic.wrote(bytes);
+        }
+        self.in_time(context, poll)
+    }
+
     fn in_time<R>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if poll.is_ready() {
             self.sleep = None;
@@ -65,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Lent<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = self.stream().poll_write(context, bytes);
-        self.in_time(context, poll)
+        self.written(context, poll)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -83,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lent<S> {
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let poll = self.stream().poll_write_vectored(context, parts);
-        self.in_time(context, poll)
+        self.written(context, poll)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -90,10 +90,12 @@ impl Certificates {
     /// Reads a chain and its key, both in PEM: certificates from the server's own to the one below the root, and a key in PKCS#8, PKCS#1 or
     /// SEC1. Both may be in one file. Blocks on the file system.
     ///
+    /// Relative paths count from the working directory of this call, also for what is loaded later: an application may change it.
+    ///
     /// # Errors
     /// What is wrong with which file.
     pub fn load(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Certificates, CertificatesError> {
-        let (chain, key) = (chain.into(), key.into());
+        let (chain, key) = (absolute(chain.into())?, absolute(key.into())?);
         let provider = Arc::new(ring::default_provider());
         let stamp = Stamp::of(&chain, &key);
         let current = RwLock::new(read(&provider, &chain, &key)?);
@@ -204,6 +206,10 @@ impl Stamp {
             Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
         }))
     }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, CertificatesError> {
+    std::path::absolute(&path).map_err(|error| CertificatesError::Unreadable { path, error })
 }
 
 fn read(provider: &CryptoProvider, chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificatesError> {

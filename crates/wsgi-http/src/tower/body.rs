@@ -1,5 +1,6 @@
 //! The body of a response, as the application makes it.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -63,6 +64,12 @@ impl WsgiBody {
 impl Default for WsgiBody {
     fn default() -> WsgiBody {
         WsgiBody::whole(Bytes::new())
+    }
+}
+
+impl fmt::Debug for WsgiBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WsgiBody").field("left", &self.left).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One request from its head to the head of its response.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -126,6 +127,12 @@ impl Reading {
             }
             Err(error) => State::Refused(Some(response::broken(&error, version))),
         }
+    }
+}
+
+impl fmt::Debug for WsgiFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WsgiFuture").finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,7 @@
 //!
 //! ```no_run
 //! use std::net::SocketAddr;
+//! use std::time::Duration;
 //!
 //! use axum::Router;
 //! use axum::extract::ConnectInfo;
@@ -28,17 +29,21 @@
 //! use wsgi_http::tower::WsgiService;
 //!
 //! /// The application is what `python.load("mysite.wsgi:application")?` gives, of a `wsgi_core::Interpreter`.
-//! async fn serve(application: impl Handler + 'static) -> std::io::Result<()> {
+//! async fn serve(application: impl Handler + 'static, told_to_end: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
 //!     let workers = Workers::builder(application).threads(8).start()?;
 //!     let django = WsgiService::new(workers.clone()).peer_from(|info: &ConnectInfo<SocketAddr>| info.0);
 //!
 //!     let app = Router::new().route("/api/fast", get(|| async { "from Rust" })).fallback_service(django);
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//!     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(told_to_end).await?;
 //!     workers.shutdown();
+//!     workers.wait(Duration::from_secs(10)); // blocks; nothing else has to run any more
 //!     Ok(())
 //! }
 //! ```
+//!
+//! Start the `Interpreter` in `main`, before there is a runtime of several threads, and `stop` it there when this has ended. Without
+//! `into_make_service_with_connect_info` axum leaves no `ConnectInfo`, and `REMOTE_ADDR` is not set.
 //!
 //! Under a prefix: `Router::new().nest_service("/legacy", django.script_name("/legacy"))`. A router takes off the prefix before the service
 //! sees it, so the service is told what it was; without that, the links that the application makes lead astray.
@@ -79,6 +84,7 @@ mod request;
 mod response;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -238,6 +244,12 @@ impl WsgiService {
 
     fn change(&mut self) -> &mut Config {
         Arc::make_mut(&mut self.config)
+    }
+}
+
+impl fmt::Debug for WsgiService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WsgiService").field("workers", &self.workers).finish_non_exhaustive()
     }
 }
 

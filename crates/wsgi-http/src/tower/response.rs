@@ -77,7 +77,7 @@ fn last(mut response: Response<WsgiBody>, version: Version) -> Response<WsgiBody
 
 /// There is no room for the request now.
 pub(super) fn overloaded(refused: Refused, retry_after: Duration) -> Response<WsgiBody> {
-    tracing::warn!(target: "wsgi", "request refused: {refused}");
+    tracing::info!(target: "wsgi", "request refused: {refused}");
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, format!("{refused}\n"));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
     response

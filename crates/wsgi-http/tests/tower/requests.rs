@@ -115,7 +115,7 @@ fn a_prefix_that_stays_on_is_moved_by_a_mount_to_the_letter() {
 #[test]
 fn a_script_name_that_is_no_path_is_refused_when_it_is_set() {
     for name in ["/50%", "/a%zz", "/a?b"] {
-        let refused = std::panic::catch_unwind(|| show().script_name(name)).err().expect(name);
+        let refused = std::panic::catch_unwind(|| show().script_name(name)).expect_err(name);
         assert!(refused.downcast_ref::<String>().unwrap().contains(name));
     }
 }

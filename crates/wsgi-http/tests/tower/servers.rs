@@ -32,6 +32,16 @@ where
     client
 }
 
+/// A client's end of a connection of HTTP/2.
+async fn connect_http_2(service: WsgiService) -> hyper::client::conn::http2::SendRequest<Full<Bytes>> {
+    let (client, server) = duplex(64 * 1024);
+    let service = TowerToHyperService::new(service);
+    tokio::spawn(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(server), service));
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 fn router(service: WsgiService) -> Router {
     Router::new().fallback_service(service)
 }
@@ -149,8 +159,11 @@ fn a_client_that_leaves_ends_the_handler() {
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         until(&mut client, "\r\n\r\n").await;
         drop(client);
-        while let Err(std::sync::mpsc::TryRecvError::Empty) = ended.try_recv() {
-            tokio::task::yield_now().await;
+        loop {
+            match ended.try_recv() {
+                Ok(error) => break assert_eq!(error, std::io::ErrorKind::ConnectionAborted),
+                Err(_) => tokio::task::yield_now().await,
+            }
         }
     });
 }
@@ -201,12 +214,7 @@ fn http_2_has_an_authority_and_cookies_in_pieces() {
         exchange.finish();
     });
     run(async {
-        let (client, server) = duplex(64 * 1024);
-        let service = TowerToHyperService::new(service);
-        tokio::spawn(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(server), service));
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), TokioIo::new(client)).await.unwrap();
-        tokio::spawn(connection);
+        let mut sender = connect_http_2(service).await;
         let request = Request::post("http://shop.test:81/a").version(Version::HTTP_2).header("cookie", "a=1").header("cookie", "b=2");
         let mut response = sender.send_request(request.body(Full::from("the body")).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -214,5 +222,50 @@ fn http_2_has_an_authority_and_cookies_in_pieces() {
         assert_eq!(first, "HTTP/2.0 shop.test:81 a=1; b=2 /a 8");
         open.send(()).unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "the body");
+    });
+}
+
+#[test]
+fn a_reply_that_breaks_off_resets_its_stream_of_http_2_and_no_other() {
+    let service = service(|exchange| {
+        start(exchange);
+        exchange.data(b"half");
+        if exchange.head().get(wsgi_core::wire::Known::PathInfo) == Some(b"/whole") {
+            exchange.finish();
+        }
+    });
+    run(async {
+        let mut sender = connect_http_2(service).await;
+        let request = |path: &str| Request::get(format!("http://shop.test{path}")).body(Full::default()).unwrap();
+        let broken = sender.send_request(request("/broken")).await.unwrap();
+        assert!(broken.into_body().collect().await.is_err());
+        let whole = sender.send_request(request("/whole")).await.unwrap();
+        assert_eq!(whole.into_body().collect().await.unwrap().to_bytes(), "half");
+    });
+}
+
+#[test]
+fn a_stream_of_http_2_that_is_reset_ends_its_handler() {
+    let (tell, ended) = told();
+    let service = service(move |exchange| {
+        start(exchange);
+        let error = loop {
+            exchange.data(&[b'x'; 10_000]);
+            if let Err(error) = exchange.flush() {
+                break error.kind();
+            }
+        };
+        tell.tell(error);
+    });
+    run(async {
+        let mut sender = connect_http_2(service).await;
+        let response = sender.send_request(Request::get("http://shop.test/").body(Full::default()).unwrap()).await.unwrap();
+        drop(response);
+        loop {
+            match ended.try_recv() {
+                Ok(error) => break assert_eq!(error, std::io::ErrorKind::ConnectionAborted),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
     });
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
+use wsgi_core::processes::{Named, systemd};
+use wsgi_core::proxies::Proxied;
 use wsgi_core::server::{AllowFrom, BindOptions, ListenAddress, Listener, Server};
 use wsgi_core::wire::{Address, Paths};
 use wsgi_fastcgi::FastCgi;
@@ -20,9 +22,13 @@ use crate::{Failure, port_owner};
 /// A listening socket and what is spoken there.
 #[derive(Debug)]
 pub(crate) struct Bound {
+    /// What the other processes of this server know it by.
+    name: String,
     speaks: Speaks,
     listener: Listener,
     dialect: Dialect,
+    /// Behind the PROXY protocol.
+    proxied: bool,
 }
 
 /// What is spoken, set up.
@@ -40,26 +46,88 @@ enum Dialect {
 /// # Errors
 /// What is in the way of the first that cannot be had, and what can be done.
 pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, Failure> {
-    let default: Vec<_> = DEFAULT_ADDRESS.parse().into_iter().map(|address| (Speaks::Http, address)).collect();
+    wanted(settings).iter().map(|(speaks, address)| bind_one(settings, speaks, address)).collect()
+}
+
+/// The sockets of the master before this one, as far as they are still wanted, and new ones for what is wanted besides.
+///
+/// # Errors
+/// As for [`bind`].
+pub(crate) fn take_over(settings: &Settings, mut sockets: Vec<Named>) -> Result<Vec<Bound>, Failure> {
+    if settings.listen.is_empty() {
+        return adopt(settings, sockets);
+    }
     let mut bound = Vec::new();
-    for (speaks, address) in if settings.listen.is_empty() { &default } else { &settings.listen } {
-        let cannot = |reason: String| Failure::SetUp(format!("cannot listen on {address}: {reason}"));
-        let option = speaks.option();
-        let dialect = speaks.dialect(settings)?;
-        let options = BindOptions { backlog: settings.backlog, unix_mode: settings.socket_mode };
-        let mut listener = Listener::bind_with(address, &options).map_err(|error| cannot(explain(address, option, &error)))?;
-        if !speaks.is_http() && !settings.allow_from.is_empty() {
-            listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
-        }
-        bound.push(Bound { speaks: speaks.clone(), listener, dialect });
+    for (speaks, address) in wanted(settings) {
+        let name = name(&speaks, &address);
+        bound.push(match sockets.iter().position(|socket| socket.name == name) {
+            Some(index) => Bound::new(settings, speaks, sockets.remove(index))?,
+            None => bind_one(settings, &speaks, &address)?,
+        });
     }
     Ok(bound)
 }
 
+/// The sockets that a worker was given.
+///
+/// # Errors
+/// What they are for is not what the settings say, which have changed since the sockets were bound.
+pub(crate) fn adopt(settings: &Settings, sockets: Vec<Named>) -> Result<Vec<Bound>, Failure> {
+    let wanted = wanted(settings);
+    let mut bound = Vec::new();
+    for socket in sockets {
+        let listed = wanted.iter().find(|(speaks, address)| name(speaks, address) == socket.name);
+        let plain = || PLAIN.iter().find(|speaks| socket.name.split(' ').next() == Some(speaks.scheme()));
+        let Some(speaks) = listed.map(|(speaks, _)| speaks).or_else(plain).cloned() else {
+            return Err(Failure::Usage(format!("the options say nothing of the socket {:?}, on which the server listens", socket.name)));
+        };
+        bound.push(Bound::new(settings, speaks, socket)?);
+    }
+    Ok(bound)
+}
+
+/// The sockets as other processes are to get them.
+pub(crate) fn named(bound: Vec<Bound>) -> Vec<Named> {
+    bound.into_iter().map(|Bound { name, listener, .. }| Named { name, listener }).collect()
+}
+
+/// Where to listen: as the options say, or else on what systemd has bound, or else where everybody looks first.
+fn wanted(settings: &Settings) -> Vec<(Speaks, ListenAddress)> {
+    if !settings.listen.is_empty() {
+        return settings.listen.clone();
+    }
+    let activated: Vec<_> = systemd::sockets()
+        .into_iter()
+        .map(|(descriptor, name)| {
+            let speaks = PLAIN.iter().find(|speaks| speaks.scheme() == name).unwrap_or(&Speaks::Http);
+            (speaks.clone(), ListenAddress::Inherited(descriptor))
+        })
+        .collect();
+    if !activated.is_empty() {
+        return activated;
+    }
+    DEFAULT_ADDRESS.parse().into_iter().map(|address| (Speaks::Http, address)).collect()
+}
+
+fn bind_one(settings: &Settings, speaks: &Speaks, address: &ListenAddress) -> Result<Bound, Failure> {
+    let cannot = |reason: String| Failure::SetUp(format!("cannot listen on {address}: {reason}"));
+    let (unix_user, unix_group) = settings.processes.socket_owner()?.map_or((None, None), |owner| (owner.user(), owner.group()));
+    let options = BindOptions { backlog: settings.backlog, unix_mode: settings.socket_mode, unix_user, unix_group };
+    let listener = Listener::bind_with(address, &options).map_err(|error| cannot(explain(address, speaks.option(), &error)))?;
+    Bound::new(settings, speaks.clone(), Named { name: name(speaks, address), listener })
+}
+
+/// What processes of this server call a socket.
+fn name(speaks: &Speaks, address: &ListenAddress) -> String {
+    format!("{} {address}", speaks.scheme())
+}
+
 /// Gives the sockets to the server, each with its protocol.
 pub(crate) fn listen(server: Server, bound: Vec<Bound>) -> Server {
-    bound.into_iter().fold(server, |server, Bound { listener, dialect, .. }| match dialect {
+    bound.into_iter().fold(server, |server, Bound { listener, dialect, proxied, .. }| match dialect {
+        Dialect::Http(http) if proxied => server.listen(listener, Proxied::new(http)),
         Dialect::Http(http) => server.listen(listener, http),
+        Dialect::Https(https) if proxied => server.listen(listener, Proxied::new(https)),
         Dialect::Https(https) => server.listen(listener, https),
         Dialect::Uwsgi(uwsgi) => server.listen(listener, uwsgi),
         Dialect::FastCgi(fastcgi) => server.listen(listener, fastcgi),
@@ -68,6 +136,15 @@ pub(crate) fn listen(server: Server, bound: Vec<Bound>) -> Server {
 }
 
 impl Bound {
+    fn new(settings: &Settings, speaks: Speaks, Named { name, mut listener }: Named) -> Result<Bound, Failure> {
+        let proxied = speaks.is_http() && settings.requests.proxy_protocol;
+        if (proxied || !speaks.is_http()) && !settings.allow_from.is_empty() {
+            listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
+        }
+        let dialect = speaks.dialect(settings)?;
+        Ok(Bound { name, speaks, listener, dialect, proxied })
+    }
+
     /// Where it listens, as one writes it into a browser or a web server's configuration.
     pub(crate) fn url(&self) -> String {
         let scheme = self.speaks.scheme();
@@ -121,6 +198,9 @@ impl Speaks {
     }
 }
 
+/// What needs nothing but a socket.
+static PLAIN: [Speaks; 4] = [Speaks::Http, Speaks::Uwsgi, Speaks::FastCgi, Speaks::Scgi];
+
 fn explain(address: &ListenAddress, option: &str, error: &io::Error) -> String {
     match (address, error.kind()) {
         (ListenAddress::Tcp(host, port), ErrorKind::AddrInUse) => {
@@ -166,6 +246,8 @@ mod tests {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
             Failure::Import(error) => panic!("{error}"),
+            Failure::Said(code) => panic!("{code}"),
+            Failure::Stuck => panic!("nothing runs yet"),
         })
     }
 

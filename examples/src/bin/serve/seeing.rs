@@ -1,22 +1,24 @@
 //! What the server tells of its requests: an access log, figures on a port of their own, and where its own log goes.
+//!
+//! Each process writes its own lines. Where there is a master, it is the master that makes a file standard output and error, which its workers
+//! inherit, and the figures of all come together there ([`figures`](crate::figures)).
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::Python;
-use signal_hook::consts::SIGUSR1;
-use signal_hook::iterator::Signals;
 use wsgi_core::access::{AccessLog, Choice, Destination, Format, Lines};
 use wsgi_core::metrics::{Metrics, Stats};
 use wsgi_core::observe::{Observed, Observer};
+use wsgi_core::processes::{Identity, Worker};
 use wsgi_core::server::{Handle, ListenAddress, Server};
 use wsgi_core::wsgi::{self, Application};
 use wsgi_core::{Handler, Identified};
 
-use crate::Failure;
+use crate::{Failure, figures};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -54,6 +56,44 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The same with paths that stay what they are when the working directory changes to this one.
+    ///
+    /// # Errors
+    /// There is no working directory.
+    pub(crate) fn located(&self, chdir: &Path) -> Result<Options, Failure> {
+        let here = |path: &Path| path::absolute(chdir.join(path)).map_err(Failure::set_up);
+        let mut located = self.clone();
+        located.log_to = self.log_to.as_deref().map(here).transpose()?;
+        if let Some(Destination::File(path)) = &self.access_log {
+            located.access_log = Some(Destination::File(here(path)?));
+        }
+        if let Some(ListenAddress::Unix(path)) = &self.stats {
+            located.stats = Some(ListenAddress::Unix(here(path)?));
+        }
+        Ok(located)
+    }
+
+    /// Makes the log standard output and error. Files that are to be written to become those of whom the server is to run as, so that it can open
+    /// them anew.
+    ///
+    /// # Errors
+    /// A file cannot be had.
+    pub(crate) fn redirect(&self, identity: Option<&Identity>) -> Result<(), Failure> {
+        let access_log = match &self.access_log {
+            Some(Destination::File(path)) => Some(path),
+            _ => None,
+        };
+        if let Some(identity) = identity {
+            for path in self.log_to.iter().chain(access_log) {
+                let made = OpenOptions::new().append(true).create(true).open(path);
+                made.map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))?;
+                identity.own(path).map_err(Failure::set_up)?;
+            }
+        }
+        let Some(path) = &self.log_to else { return Ok(()) };
+        redirect(path).map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))
+    }
+
     /// Which requests are logged; `None` if none is. Unlike uWSGI, this server logs none unless something asks for it.
     fn chosen(&self) -> Option<Choice> {
         if self.choice != Choice::none() {
@@ -66,7 +106,7 @@ impl Options {
 
 /// What sees requests go by.
 pub(crate) struct Seeing {
-    log_to: Option<PathBuf>,
+    reopen: Reopen,
     log: Option<Arc<AccessLog>>,
     metrics: Option<Metrics>,
     request_ids: bool,
@@ -74,16 +114,15 @@ pub(crate) struct Seeing {
 }
 
 impl Seeing {
-    /// Opens what is to be written to, and listens for those who ask for figures: a probe learns from now on that the server is starting.
+    /// Opens what is to be written to, and listens for those who ask for figures: a probe learns from now on that the server is starting. A
+    /// worker does not listen.
     ///
     /// # Errors
     /// A file or an address cannot be had.
-    pub(crate) fn begin(options: &Options) -> Result<Seeing, Failure> {
-        if let Some(path) = &options.log_to {
-            redirect(path).map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))?;
-        }
-        let mut seeing =
-            Seeing { log_to: options.log_to.clone(), log: None, metrics: None, request_ids: options.request_ids, _stats: None };
+    pub(crate) fn begin(options: &Options, worker: Option<&Worker>) -> Result<Seeing, Failure> {
+        let reopen = Reopen { log_to: options.log_to.clone(), lines: None };
+        let mut seeing = Seeing { reopen, log: None, metrics: None, request_ids: options.request_ids, _stats: None };
+        let number = worker.map_or(0, Worker::number);
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
             let lines = Lines::open(destination.clone());
@@ -92,18 +131,20 @@ impl Seeing {
                 Some(format) => format.clone(),
                 None => "uwsgi".parse().map_err(Failure::set_up)?,
             };
-            let log = AccessLog::new(format, lines).choose(choice).believe_forwarded_for(options.forwarded_for);
+            let log = AccessLog::new(format, lines).choose(choice).believe_forwarded_for(options.forwarded_for).worker(number);
+            seeing.reopen.lines = Some(log.lines().clone());
             seeing.log = Some(Arc::new(log));
         }
         if let Some(address) = &options.stats {
             let metrics = Metrics::with(Metrics::STUCK_AFTER, options.request_start);
-            let source = metrics.clone();
-            let stats = Stats::serve(address, move || vec![source.snapshot()]);
-            let stats = stats.map_err(|error| Failure::SetUp(format!("cannot tell figures on {address}: {error}")))?;
-            tracing::info!("figures on {}", stats.address());
-            (seeing.metrics, seeing._stats) = (Some(metrics), Some(stats));
+            if worker.is_some() {
+                metrics.worker(number, 0);
+            } else {
+                let source = metrics.clone();
+                seeing._stats = Some(figures::listen(address, move || vec![source.snapshot()])?);
+            }
+            seeing.metrics = Some(metrics);
         }
-        seeing.reopen_on_usr1().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
         Ok(seeing)
     }
 
@@ -135,12 +176,20 @@ impl Seeing {
         self.observers().fold(server, Server::observer)
     }
 
-    /// Says that requests are answered.
-    pub(crate) fn running(&self, server: Handle) {
+    /// Says that requests are answered; of a worker to its master, from now on again and again.
+    pub(crate) fn running(&self, server: Handle, worker: Option<&Worker>) {
         if let Some(metrics) = &self.metrics {
             metrics.server(server);
             metrics.set_ready(true);
+            if let Some(worker) = worker {
+                figures::report(metrics.clone(), worker.clone());
+            }
         }
+    }
+
+    /// What is to be done when files were renamed.
+    pub(crate) fn reopen(&self) -> Reopen {
+        self.reopen.clone()
     }
 
     /// Writes what is still to be written.
@@ -154,27 +203,34 @@ impl Seeing {
         let log = self.log.iter().map(|log| Arc::clone(log) as Arc<dyn Observer>);
         log.chain(self.metrics.iter().map(Metrics::observer))
     }
+}
 
-    /// USR1 opens the files anew, after they were renamed.
-    fn reopen_on_usr1(&self) -> io::Result<()> {
-        let lines = self.log.as_ref().map(|log| log.lines().clone());
-        if lines.is_none() && self.log_to.is_none() {
-            return Ok(());
-        }
-        let (mut signals, log_to) = (Signals::new([SIGUSR1])?, self.log_to.clone());
-        std::thread::Builder::new().name("reopen".to_owned()).spawn(move || {
-            for _ in signals.forever() {
-                if let Some(path) = &log_to {
-                    if let Err(error) = redirect(path) {
-                        tracing::error!("cannot open {} anew, so the old file is written on: {error}", path.display());
-                    }
-                }
-                // Behind that: it may write to standard error.
-                lines.iter().for_each(Lines::reopen);
-                tracing::info!("USR1: log files are opened anew");
+/// Opens the files of logs anew, after they were renamed.
+#[derive(Clone)]
+pub(crate) struct Reopen {
+    log_to: Option<PathBuf>,
+    lines: Option<Lines>,
+}
+
+impl Reopen {
+    /// For a process that writes no lines about requests.
+    pub(crate) fn of(options: &Options) -> Reopen {
+        Reopen { log_to: options.log_to.clone(), lines: None }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.log_to.is_some() || self.lines.is_some()
+    }
+
+    pub(crate) fn reopen(&self) {
+        if let Some(path) = &self.log_to {
+            if let Err(error) = redirect(path) {
+                tracing::error!("cannot open {} anew, so the old file is written on: {error}", path.display());
             }
-        })?;
-        Ok(())
+        }
+        // Behind that: it may write to standard error.
+        self.lines.iter().for_each(Lines::reopen);
     }
 }
 

@@ -50,6 +50,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA / 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 STATIC_URL = "static/"
+STATIC_ROOT = DATA / "static"
 FILE_UPLOAD_TEMP_DIR = DATA
 
 # What Django logs of requests that fail goes to standard error also without DEBUG.

@@ -10,7 +10,7 @@ pub(crate) struct Options {
     pub(crate) listen: String,
     /// The folder of the Django project.
     pub(crate) site: PathBuf,
-    /// The virtualenv; without it, the one that is active.
+    /// The virtualenv, absolute; without it, the one that is active.
     pub(crate) home: Option<PathBuf>,
     /// The folder of the database and the static files: `$SITE_DATA`, as the site's settings have it.
     pub(crate) data: PathBuf,
@@ -30,7 +30,8 @@ impl Options {
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("listen") => listen = arguments.value()?.string()?,
-                Long("home") => home = Some(arguments.value()?.into()),
+                // Absolute, as Python is started in the folder of the site, and would count from there.
+                Long("home") => home = Some(std::path::absolute(arguments.value()?).map_err(|error| format!("--home: {error}"))?),
                 Long("tokens") => tokens = Some(arguments.value()?.into()),
                 Long("threads") => threads = arguments.value()?.parse()?,
                 _ => return Err(argument.unexpected()),

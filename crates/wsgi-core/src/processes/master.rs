@@ -1,0 +1,621 @@
+//! The master: one thread that waits for signals, workers and the clock, and does what the [`Crew`]'s rules say.
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
+use super::channel::{Channel, Received};
+use super::crew::{Act, Backlog, Crew, End, Rules};
+use super::signals::{self, Signals};
+use super::spawn::{self, Hand, Program};
+use super::systemd::Notifier;
+use super::{Named, PidFile, Predecessor, Shares, Touched};
+
+/// A master that is being put together. Nothing is started before [`run`](Master::run).
+pub struct Master {
+    program: Program,
+    sockets: Vec<Named>,
+    signals: Signals,
+    predecessor: Option<Channel>,
+    rules: Rules,
+    max_requests: Option<(u64, u64)>,
+    max_resident: Option<u64>,
+    max_lifetime: Option<(Duration, Duration)>,
+    keep_trying: bool,
+    touched: Touched,
+    pid_file: Option<PidFile>,
+    on_ready: Option<Box<dyn FnOnce()>>,
+    on_report: OnReport,
+    on_reopen: Box<dyn FnMut()>,
+}
+
+type OnReport = Box<dyn FnMut(u32, &[u8])>;
+
+/// How a master ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// As it was asked to; all workers have ended.
+    Stopped,
+    /// Another master has taken over; all workers of this one have ended.
+    Replaced,
+    /// The very first worker ended in this way before it was ready.
+    NotStarted(ExitStatus),
+}
+
+impl Master {
+    /// A master of these sockets. Signals are caught from now on.
+    ///
+    /// # Errors
+    /// The system does not let us: signals, `/proc`, the working directory.
+    pub fn new(sockets: Vec<Named>) -> io::Result<Master> {
+        Ok(Master {
+            program: Program::this()?,
+            sockets,
+            signals: Signals::catch()?,
+            predecessor: None,
+            rules: Rules { size: 1, start: START, grace: GRACE, backoff: BACKOFF },
+            max_requests: None,
+            max_resident: None,
+            max_lifetime: None,
+            keep_trying: false,
+            touched: Touched::default(),
+            pid_file: None,
+            on_ready: None,
+            on_report: Box::new(|_, _| {}),
+            on_reopen: Box::new(|| {}),
+        })
+    }
+
+    /// Takes over from another master: it ends when all workers of this one are ready.
+    pub fn succeed(mut self, predecessor: Predecessor) -> Master {
+        self.predecessor = Some(predecessor.channel);
+        self
+    }
+
+    /// How many workers there are; 1 by default, and at least 1.
+    pub fn processes(mut self, processes: u32) -> Master {
+        self.rules.size = processes.max(1);
+        self
+    }
+
+    /// How long a worker may take from its start until it is ready; 5 minutes by default. Then it is killed, and counts as failed.
+    pub fn start_timeout(mut self, time: Duration) -> Master {
+        self.rules.start = time;
+        self
+    }
+
+    /// How long a worker may take to end before it is killed; 35 seconds by default. It should be longer than what the worker gives its own
+    /// requests.
+    pub fn grace(mut self, time: Duration) -> Master {
+        self.rules.grace = time;
+        self
+    }
+
+    /// Replaces a worker that has answered so many requests, and a random number of up to `delta` more, so that not all are replaced at
+    /// once. It is the worker that counts, with [`Worker::limited`](super::Worker::limited).
+    pub fn max_requests(mut self, requests: u64, delta: u64) -> Master {
+        self.max_requests = Some((requests.max(1), delta));
+        self
+    }
+
+    /// Replaces a worker whose resident memory exceeds so many bytes. It is looked at once a second.
+    pub fn max_resident(mut self, bytes: u64) -> Master {
+        self.max_resident = Some(bytes);
+        self
+    }
+
+    /// Replaces a worker that has been ready for so long, and a random time of up to `delta` more.
+    pub fn max_lifetime(mut self, time: Duration, delta: Duration) -> Master {
+        self.max_lifetime = Some((time, delta));
+        self
+    }
+
+    /// If the very first worker fails, tries again and again instead of giving up. For a master that is to succeed another there is no second
+    /// try: that one goes on.
+    pub fn keep_trying(mut self, keep_trying: bool) -> Master {
+        self.keep_trying = keep_trying;
+        self
+    }
+
+    /// Reloads, as on `HUP`, when one of these files is touched, made or replaced. They are looked at once a second.
+    pub fn reload_on_touch(mut self, touched: Touched) -> Master {
+        self.touched = touched;
+        self
+    }
+
+    /// Keeps a PID file until the end; if this master succeeds another, it is written when that is so.
+    pub fn pid_file(mut self, file: PidFile) -> Master {
+        self.pid_file = Some(file);
+        self
+    }
+
+    /// The directory that processes are started in: where relative paths of the arguments count from. By default the one that was the working
+    /// directory when [`new`](Self::new) was called.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Master {
+        self.program.set_directory(directory.into());
+        self
+    }
+
+    /// What a list of processes shows of a worker, before the arguments, instead of the program's name. It is given the worker's number.
+    pub fn worker_name(mut self, name: impl Fn(u32) -> OsString + 'static) -> Master {
+        self.program.worker_name = Some(Box::new(name));
+        self
+    }
+
+    /// What is to be done when all workers are ready for the first time.
+    pub fn on_ready(mut self, ready: impl FnOnce() + 'static) -> Master {
+        self.on_ready = Some(Box::new(ready));
+        self
+    }
+
+    /// What is to be done with what a worker [reports](super::Worker::report): its number, and the report. It must not block.
+    pub fn on_report(mut self, take: impl FnMut(u32, &[u8]) + 'static) -> Master {
+        self.on_report = Box::new(take);
+        self
+    }
+
+    /// What this process itself has to do when logs are to be opened anew. It must not block.
+    pub fn on_reopen(mut self, reopen: impl FnMut() + 'static) -> Master {
+        self.on_reopen = Box::new(reopen);
+        self
+    }
+
+    /// Starts the workers, and keeps them until a signal ends it all. Blocks until then.
+    ///
+    /// As process 1 of a container it also takes care of orphans.
+    ///
+    /// # Errors
+    /// The system gives no memory for what workers share, or lets nobody wait for events.
+    pub fn run(self) -> io::Result<Ended> {
+        let now = Instant::now();
+        let notifier = Notifier::from_environment();
+        let mut running = Running {
+            crew: Crew::new(self.rules.clone()),
+            shares: Shares::new(self.rules.size)?,
+            hands: Vec::new(),
+            successor: None,
+            announced: false,
+            reloading: false,
+            ending: 0,
+            outcome: None,
+            look_at: now,
+            watchdog_at: now,
+            notifier,
+            master: self,
+        };
+        running.run()
+    }
+}
+
+/// A master at work.
+struct Running {
+    master: Master,
+    crew: Crew<Pid>,
+    shares: Shares,
+    hands: Vec<Hand>,
+    /// The next master, while it starts.
+    successor: Option<Hand>,
+    /// All workers were ready once.
+    announced: bool,
+    reloading: bool,
+    /// How many times somebody asked for the end.
+    ending: u32,
+    outcome: Option<Ended>,
+    /// When memory and files are to be looked at again.
+    look_at: Instant,
+    watchdog_at: Instant,
+    notifier: Notifier,
+}
+
+impl Running {
+    fn run(&mut self) -> io::Result<Ended> {
+        loop {
+            self.signals();
+            self.listen();
+            self.reap();
+            self.look();
+            while let Some(act) = self.crew.act(Instant::now()) {
+                self.perform(act);
+            }
+            self.announce();
+            if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty()) {
+                return Ok(outcome);
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Blocks until something happens, or is to be done.
+    fn wait(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        let mut until = self.crew.next_deadline();
+        let mut sooner = |at: Instant| until = Some(until.map_or(at, |until| until.min(at)));
+        if self.looks() {
+            sooner(self.look_at);
+        }
+        if self.notifier.watchdog_interval().is_some() {
+            sooner(self.watchdog_at);
+        }
+        let timeout = until.map(|until| until.saturating_duration_since(now).max(Duration::from_millis(1)));
+        let timeout = timeout.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 }));
+        let mut waited: Vec<PollFd<'_>> = vec![PollFd::new(&self.master.signals, PollFlags::IN)];
+        let hands = self.hands.iter().chain(&self.successor).filter(|hand| !hand.deaf);
+        let channels = hands.map(|hand| &hand.channel).chain(&self.master.predecessor);
+        waited.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
+        match poll(&mut waited, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn signals(&mut self) {
+        for signal in self.master.signals.come() {
+            let name = signals::name(signal);
+            match signal {
+                SIGTERM | SIGINT => self.end(name),
+                SIGQUIT => {
+                    self.end(name);
+                    if self.ending == 1 {
+                        self.end(name);
+                    }
+                }
+                SIGHUP => self.reload(name),
+                SIGUSR2 => self.upgrade(),
+                SIGUSR1 => {
+                    tracing::info!(target: "wsgi", "{name}: opening logs anew");
+                    (self.master.on_reopen)();
+                    self.order_all(&[spawn::REOPEN]);
+                }
+                SIGCHLD => {}
+                _ => tracing::debug!(target: "wsgi", "{name}: nothing to do"),
+            }
+        }
+    }
+
+    /// Somebody asks for the end, for the first time or again.
+    fn end(&mut self, name: &str) {
+        self.ending += 1;
+        match self.ending {
+            1 => {
+                tracing::info!(target: "wsgi", "{name}: ending when the running requests are done");
+                self.notifier.stopping();
+                if let Some(successor) = &self.successor {
+                    kill(successor.pid, Signal::TERM);
+                }
+                self.outcome.get_or_insert(Ended::Stopped);
+                self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
+                // The last worker that closes its own ends the queue of those who wait to be accepted: nobody may come between.
+                self.master.sockets.clear();
+            }
+            2 => {
+                tracing::info!(target: "wsgi", "{name} again: cutting short what still runs");
+                self.crew.hurry(HURRY, Instant::now());
+                self.order_all(&[spawn::HURRY]);
+            }
+            _ => {
+                tracing::warn!(target: "wsgi", "{name} again: killing the workers");
+                self.crew.ids().into_iter().for_each(|pid| kill(pid, Signal::KILL));
+            }
+        }
+    }
+
+    fn reload(&mut self, why: &str) {
+        if self.ending > 0 || self.outcome.is_some() {
+            return;
+        }
+        tracing::info!(target: "wsgi", "{why}: replacing the workers one after the other");
+        self.reloading = true;
+        self.notifier.reloading();
+        self.crew.reload();
+    }
+
+    /// Starts the next master.
+    fn upgrade(&mut self) {
+        let refused = if self.ending > 0 || self.outcome.is_some() {
+            "this one is ending"
+        } else if self.successor.is_some() {
+            "it is starting already"
+        } else if self.master.predecessor.is_some() {
+            "the one before this has not ended yet"
+        } else if rustix::process::getpid() == Pid::INIT {
+            "a container ends with its first process: send HUP for new workers, or start a new container"
+        } else {
+            ""
+        };
+        if !refused.is_empty() {
+            tracing::warn!(target: "wsgi", "USR2: no new master is started: {refused}");
+            return;
+        }
+        match self.master.program.successor(&self.master.sockets) {
+            Ok(hand) => {
+                tracing::info!(target: "wsgi", "USR2: process {} starts, to take over", hand.pid);
+                self.successor = Some(hand);
+            }
+            Err(error) => tracing::error!(target: "wsgi", "USR2: no new master can be started, this one goes on: {error}"),
+        }
+    }
+
+    /// Hears what other processes have to say.
+    fn listen(&mut self) {
+        let mut said = Vec::new();
+        for hand in self.hands.iter_mut().chain(&mut self.successor).filter(|hand| !hand.deaf) {
+            loop {
+                match hand.channel.receive(false) {
+                    Ok(Received::Message(message)) => said.push((hand.pid, message.words)),
+                    Ok(Received::Nothing) => break,
+                    // Its end is told by the system, with its status.
+                    Ok(Received::End) | Err(_) => {
+                        hand.deaf = true;
+                        break;
+                    }
+                }
+            }
+        }
+        for (pid, words) in said {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            self.heard(pid, &words);
+        }
+        if matches!(self.master.predecessor.as_ref().map(|channel| channel.receive(false)), Some(Ok(Received::End) | Err(_))) {
+            if !self.announced {
+                tracing::warn!(target: "wsgi", "the master before this one has ended before this one was ready");
+            }
+            self.master.predecessor = None;
+        }
+    }
+
+    fn heard(&mut self, pid: Pid, words: &[&[u8]]) {
+        let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+        if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
+            if words == [spawn::READY] && self.ending == 0 {
+                self.replaced(pid);
+            }
+            return;
+        }
+        let Some(number) = self.crew.number(pid) else { return };
+        match words {
+            [spawn::READY] => {
+                let lifetime = self.master.max_lifetime.map(|(time, delta)| time + delta.mul_f64(random() as f64 / u64::MAX as f64));
+                if self.crew.ready(pid, lifetime, Instant::now()) {
+                    tracing::debug!(target: "wsgi", "worker {number} (process {pid}) is ready");
+                }
+                if let Some(hand) = self.hands.iter_mut().find(|hand| hand.pid == pid) {
+                    hand.ready = true;
+                }
+            }
+            [spawn::RENEW, why] => self.renew(pid, &text(why)),
+            [spawn::RELOAD, why] => self.reload(&text(why)),
+            [spawn::LEAVING] => {
+                tracing::info!(target: "wsgi", "worker {number} (process {pid}) ends by itself: another takes its place");
+                self.crew.leaves(pid, Instant::now());
+            }
+            [spawn::REPORT, report] => (self.master.on_report)(number, report),
+            _ => tracing::debug!(target: "wsgi", "worker {number} (process {pid}) says what is not known: {words:?}"),
+        }
+    }
+
+    fn renew(&mut self, pid: Pid, why: &str) {
+        if self.crew.renew(pid) {
+            let number = self.crew.number(pid).unwrap_or(0);
+            tracing::info!(target: "wsgi", "worker {number} (process {pid}) is to be replaced: {why}");
+        }
+    }
+
+    /// The next master serves.
+    fn replaced(&mut self, pid: Pid) {
+        tracing::info!(target: "wsgi", "process {pid} has taken over: ending when the running requests are done");
+        self.notifier.succeeded_by(pid.as_raw_nonzero().get().unsigned_abs());
+        self.successor = None;
+        self.outcome = Some(Ended::Replaced);
+        for Named { mut listener, .. } in self.master.sockets.drain(..) {
+            listener.leave_file();
+        }
+        self.crew.stop(Backlog::Others);
+    }
+
+    /// Learns which processes have ended.
+    fn reap(&mut self) {
+        let known: Vec<Pid> = self.crew.ids().into_iter().chain(self.successor.as_ref().map(|hand| hand.pid)).collect();
+        for pid in known {
+            if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
+                self.ended(pid, status);
+            }
+        }
+        // Who has lost its parent becomes a child of the first process.
+        if rustix::process::getpid() == Pid::INIT {
+            while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+                self.ended(pid, status);
+            }
+        }
+    }
+
+    fn ended(&mut self, pid: Pid, status: WaitStatus) {
+        let status = ExitStatus::from_raw(status.as_raw());
+        if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
+            self.successor = None;
+            if self.ending == 0 {
+                tracing::error!(target: "wsgi", "process {pid}, which was to take over, ended before it was ready ({status}): this one goes on");
+            }
+            return;
+        }
+        self.hands.retain(|hand| hand.pid != pid);
+        match self.crew.ended(pid, Instant::now()) {
+            None => tracing::debug!(target: "wsgi", "process {pid}, of which nobody else takes care, has ended ({status})"),
+            Some(End::Asked) if status.success() || self.ending > 1 => tracing::debug!(target: "wsgi", "process {pid} has ended"),
+            Some(End::Asked) => tracing::warn!(target: "wsgi", "process {pid} was to end, and did not in order: {status}"),
+            Some(End::Died { number }) => {
+                tracing::error!(target: "wsgi", "worker {number} (process {pid}) died: {status}");
+            }
+            Some(End::StartFailed { number }) => {
+                tracing::error!(target: "wsgi", "worker {number} (process {pid}) ended before it was ready: {status}");
+            }
+            Some(End::ReloadFailed { number }) => {
+                tracing::error!(
+                    target: "wsgi",
+                    "the new worker {number} (process {pid}) ended before it was ready ({status}): the workers stay as they were"
+                );
+                self.reloading = false;
+                self.notifier.ready(&format!("{}, reload failed", self.count()));
+            }
+            Some(End::FirstFailed { number }) => {
+                if self.master.keep_trying && self.master.predecessor.is_none() {
+                    tracing::error!(target: "wsgi", "worker {number} (process {pid}) ended before it was ready: {status}: trying again");
+                } else {
+                    self.outcome = Some(Ended::NotStarted(status));
+                    self.crew.stop(Backlog::Ours);
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, act: Act<Pid>) {
+        match act {
+            Act::Start { number, generation, replaces } => {
+                let max_requests = self.master.max_requests.map(|(requests, delta)| requests + random() % delta.saturating_add(1).max(1));
+                match self.master.program.worker(number, max_requests, &self.shares, &self.master.sockets) {
+                    Ok(hand) => {
+                        tracing::debug!(target: "wsgi", "worker {number} starts (process {})", hand.pid);
+                        self.crew.started(hand.pid, number, generation, replaces, Instant::now());
+                        self.hands.push(hand);
+                    }
+                    Err(error) => {
+                        tracing::error!(target: "wsgi", "worker {number} cannot be started: {error}");
+                        self.crew.not_started(Instant::now());
+                    }
+                }
+            }
+            Act::Stop { id, backlog } => {
+                let Some(hand) = self.hands.iter().find(|hand| hand.pid == id) else { return };
+                let words = [spawn::STOP, spawn::DRAIN];
+                order(hand, if backlog == Backlog::Ours { &words } else { &words[..1] });
+                if !hand.ready || hand.deaf {
+                    // It does not listen to orders: not yet, and then it has nothing to finish, or no more.
+                    kill(id, Signal::TERM);
+                }
+                if self.ending > 1 {
+                    order(hand, &[spawn::HURRY]);
+                }
+            }
+            Act::Kill { id, why } => {
+                tracing::error!(target: "wsgi", "worker {} (process {id}) is killed: {why}", self.crew.number(id).unwrap_or(0));
+                kill(id, Signal::KILL);
+            }
+        }
+    }
+
+    /// Looks at what says nothing by itself: the clock, memory, files.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if let Some(interval) = self.notifier.watchdog_interval() {
+            if self.watchdog_at <= now {
+                self.watchdog_at = now + interval;
+                self.notifier.watchdog();
+            }
+        }
+        if !self.looks() || self.look_at > now {
+            return;
+        }
+        self.look_at = now + LOOK;
+        if let Some(max) = self.master.max_resident {
+            for pid in self.crew.settled() {
+                if let Some(bytes) = resident(pid).filter(|bytes| *bytes > max) {
+                    self.renew(pid, &format!("it holds {} MiB of memory, {} are allowed", bytes >> 20, max >> 20));
+                }
+            }
+        }
+        if let Some(file) = self.master.touched.look() {
+            self.reload(&format!("{file:?} was touched"));
+        }
+    }
+
+    fn looks(&self) -> bool {
+        self.master.max_resident.is_some() || !self.master.touched.is_empty()
+    }
+
+    /// Says when all workers are there, for the first time and after a reload.
+    fn announce(&mut self) {
+        if self.outcome.is_some() || (self.announced && !self.reloading) || !self.crew.is_complete() {
+            return;
+        }
+        let count = self.count();
+        // The service manager still knows the other as the service, and hears from it who is the next.
+        if self.master.predecessor.is_none() {
+            self.notifier.ready(&count);
+        }
+        if std::mem::take(&mut self.reloading) {
+            tracing::info!(target: "wsgi", "reloaded: {count} ready");
+        }
+        if std::mem::replace(&mut self.announced, true) {
+            return;
+        }
+        if let Some(ready) = self.master.on_ready.take() {
+            ready();
+        }
+        if let Some(predecessor) = &self.master.predecessor {
+            if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
+                tracing::error!(target: "wsgi", "{error}");
+            }
+            for Named { listener, .. } in &mut self.master.sockets {
+                if let Err(error) = listener.take_file() {
+                    tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
+                }
+            }
+            if let Err(error) = predecessor.send(&[spawn::READY], &[]) {
+                tracing::warn!(target: "wsgi", "the master before this one was not told that it may end: {error}");
+            }
+        }
+    }
+
+    fn count(&self) -> String {
+        match self.crew.serving() {
+            1 => "1 worker".to_owned(),
+            count => format!("{count} workers"),
+        }
+    }
+
+    fn order_all(&self, words: &[&[u8]]) {
+        self.hands.iter().for_each(|hand| order(hand, words));
+    }
+}
+
+fn order(hand: &Hand, words: &[&[u8]]) {
+    // One that is gone is about to be found so; one that does not listen is killed when its time is up.
+    if let Err(error) = hand.channel.send(words, &[]) {
+        tracing::debug!(target: "wsgi", "process {} was not told: {error}", hand.pid);
+    }
+}
+
+fn kill(pid: Pid, signal: Signal) {
+    // It is our own child, not waited for yet, so the number is still its own.
+    if let Err(error) = kill_process(pid, signal) {
+        tracing::warn!(target: "wsgi", "cannot send a signal to process {pid}: {error}");
+    }
+}
+
+/// How many bytes of memory a process holds.
+fn resident(pid: Pid) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// A number that nobody foresees, and that nobody relies on.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Imports of large applications take seconds; minutes only where something is wrong.
+const START: Duration = Duration::from_secs(300);
+const GRACE: Duration = Duration::from_secs(35);
+const HURRY: Duration = Duration::from_secs(5);
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How often memory and files are looked at.
+const LOOK: Duration = Duration::from_secs(1);

@@ -1,0 +1,190 @@
+//! Requests that take too long: what executes Python is interrupted, and what does not come back is told.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use wsgi_core::wsgi::{Application, Harakiri, Stuck, Watched};
+use wsgi_core::{Exchange, Handler};
+
+use crate::common::App;
+
+/// Only requests that are to be interrupted are watched by this; the others would have to be quick, which no test may ask for.
+const LIMIT: Duration = Duration::from_millis(300);
+
+fn watched<H: Handler>(handler: H) -> (Watched<H>, Receiver<Stuck>) {
+    let (told, stuck) = channel();
+    let told = Mutex::new(told);
+    let harakiri = Harakiri::after(LIMIT).grace(LIMIT).on_stuck(move |stuck| told.lock().unwrap().send(stuck.clone()).unwrap());
+    (harakiri.around(handler).unwrap(), stuck)
+}
+
+fn application(app: &App) -> (Watched<Application>, Receiver<Stuck>) {
+    watched(app.application.clone())
+}
+
+const LOOP: &str = "
+def application(environ, start_response):
+    if environ['PATH_INFO'] == '/quick':
+        start_response('200 OK', [])
+        return [b'quick']
+    try:
+        while True:
+            pass
+    except Exception:
+        note('never')
+    finally:
+        note('finally')
+";
+
+#[test]
+fn a_loop_is_ended_with_504_and_its_thread_serves_on() {
+    let app = App::new(LOOP);
+    let (watched, stuck) = application(&app);
+    for _ in 0..2 {
+        let answer = app.get("/loop").run_by(&watched);
+        assert_eq!(answer.status(), "504 Gateway Timeout", "{}", answer.errors);
+        assert!(answer.has("finally") && answer.has("finish") && !answer.has("never"), "{:?}", answer.events);
+        assert_eq!(answer.errors, "");
+        app.get("/quick").run().is_ok("quick");
+    }
+    assert_eq!(watched.running(), 0);
+    drop(watched);
+    // Nobody was told of anything, and nobody can be any more.
+    assert!(stuck.recv().is_err());
+}
+
+#[test]
+fn a_reply_that_has_begun_is_aborted_and_close_is_called() {
+    let app = App::new(
+        "
+class Blocks:
+    def __iter__(self):
+        yield b'first'
+        while True:
+            pass
+    def close(self):
+        note('close')
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return Blocks()
+",
+    );
+    let answer = app.get("/").run_by(&application(&app).0);
+    assert_eq!((answer.status(), answer.body()), ("200 OK", "first"));
+    assert!(answer.has("abort") && answer.has("close") && !answer.has("finish"), "{:?}", answer.events);
+}
+
+#[test]
+fn an_application_that_catches_everything_answers_and_nothing_of_it_reaches_the_next_request() {
+    let app = App::new(
+        "
+def application(environ, start_response):
+    caught = 'nothing'
+    if environ['PATH_INFO'] == '/loop':
+        try:
+            while True:
+                pass
+        except BaseException as error:
+            caught = type(error).__module__ + '.' + type(error).__name__
+    start_response('200 OK', [])
+    return [caught.encode()]
+",
+    );
+    let (watched, _stuck) = application(&app);
+    app.get("/loop").run_by(&watched).is_ok("wsgi.Harakiri");
+    for _ in 0..10 {
+        app.get("/").run().is_ok("nothing");
+    }
+}
+
+/// A thread that waits outside of Python, and then goes on.
+struct Waits {
+    application: Application,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Handler for Waits {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        self.go_on.lock().unwrap().recv().unwrap();
+        exchange.refuse(http::StatusCode::OK, "late");
+    }
+
+    fn thread(&self, work: &mut dyn FnMut()) {
+        self.application.thread(work);
+    }
+}
+
+#[test]
+fn a_thread_that_does_not_come_back_is_told_once_and_its_exception_is_taken_back_when_it_does() {
+    let app = App::new("def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'fine']\n");
+    let (go_on, wait) = channel();
+    let (watched, stuck) = watched(Waits { application: app.application.clone(), go_on: Mutex::new(wait) });
+    let watched = Arc::new(watched);
+    std::thread::scope(|threads| {
+        let thread = threads.spawn(|| {
+            watched.thread(&mut || {
+                let answer = app.get("/wait").run_by(&watched);
+                assert_eq!(answer.body(), "late");
+                assert!(answer.logged.iter().any(|line| line.contains("came back")), "{:?}", answer.logged);
+                // On the same thread, whose exception was never raised.
+                app.get("/").run().is_ok("fine");
+            });
+        });
+        let told = stuck.recv().unwrap();
+        assert_eq!((told.request.as_str(), told.python_is_blocked), ("GET /wait", false));
+        assert!(told.since >= 2 * LIMIT, "{told:?}");
+        assert_eq!(watched.running(), 0);
+        go_on.send(()).unwrap();
+        thread.join().unwrap();
+    });
+    drop(watched);
+    assert!(stuck.recv().is_err(), "told twice");
+}
+
+#[test]
+fn whenever_the_time_is_up_a_request_is_answered_or_interrupted_and_the_next_one_is_whole() {
+    // Each takes about as long as the limit, so that the exception comes anywhere: before the application, within, behind it, or not at all.
+    let source = "
+import time
+def application(environ, start_response):
+    begun = time.monotonic()
+    while time.monotonic() - begun < int(environ['QUERY_STRING']) / 1000:
+        pass
+    start_response('200 OK', [('Content-Length', '4')])
+    return [b'done']
+";
+    let limit = Duration::from_millis(20);
+    std::thread::scope(|threads| {
+        for number in 0..3 {
+            threads.spawn(move || {
+                let app = App::new(source);
+                let watched = Harakiri::after(limit).grace(Duration::from_secs(3600)).around(app.application.clone()).unwrap();
+                watched.thread(&mut || {
+                    for request in 0..40 {
+                        let answer = app.get(&format!("/?{}", 5 + (7 * request + number) % 50)).run_by(&watched);
+                        assert_eq!(answer.errors, "");
+                        assert!(answer.has("finish") && !answer.has("abort"), "{:?}", answer.events);
+                        match answer.status() {
+                            "200 OK" => assert_eq!(answer.body(), "done"),
+                            status => assert_eq!(status, "504 Gateway Timeout", "{:?}", answer.logged),
+                        }
+                        // Not watched, so that nothing may happen to it.
+                        app.get("/?0").run().is_ok("done");
+                    }
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn what_is_quick_is_left_alone() {
+    let app = App::new(LOOP);
+    let watched = Harakiri::after(Duration::from_secs(3600)).around(app.application.clone()).unwrap();
+    for _ in 0..100 {
+        let answer = app.get("/quick").run_by(&watched);
+        answer.is_ok("quick");
+        assert_eq!(answer.logged, [""; 0]);
+    }
+}

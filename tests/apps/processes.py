@@ -1,0 +1,63 @@
+"""An application for tests of several processes: it says which process answers, and can be told to fail in many ways."""
+
+import atexit
+import os
+import subprocess
+import threading
+import time
+
+FOLDER = os.environ.get("PROCESSES_FOLDER", "/nonexistent")
+
+
+def content(name, default):
+    try:
+        with open(os.path.join(FOLDER, name)) as file:
+            return file.read().strip()
+    except OSError:
+        return default
+
+
+VERSION = content("version", "1")
+if VERSION == "broken":
+    raise RuntimeError("this version cannot be imported")
+
+lock = threading.Lock()
+begun = 0
+kept = []
+
+
+@atexit.register
+def leave_a_mark():
+    if os.path.isdir(FOLDER):
+        with open(os.path.join(FOLDER, f"ended-{os.getpid()}"), "w") as mark:
+            mark.write(str(begun))
+
+
+def application(environ, start_response):
+    global begun
+    with lock:
+        begun += 1
+    what, _, value = environ["PATH_INFO"].strip("/").partition("/")
+    text = str(os.getpid())
+    if what == "sleep":
+        time.sleep(int(value) / 1000)
+    elif what == "version":
+        text = VERSION
+    elif what == "multiprocess":
+        text = str(environ["wsgi.multiprocess"])
+    elif what == "crash":
+        os.kill(os.getpid(), 9)
+    elif what == "grow":
+        kept.append(bytearray(b"x" * (int(value) << 20)))
+    elif what == "orphan":
+        # The shell ends at once, and its child is left behind.
+        text = subprocess.run(["sh", "-c", "sh -c 'read line' >&- 2>&- & echo $!"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    elif what == "exists":
+        text = str(os.path.exists(f"/proc/{value}"))
+    elif what == "stdin":
+        text = os.readlink("/proc/self/fd/0")
+    elif what == "status":
+        with open("/proc/self/status") as status:
+            text = status.read()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))])
+    return [text.encode()]

@@ -1,0 +1,752 @@
+//! Several processes of `serve` behind one socket: what is lost when they are replaced, killed and ended, and who they are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use wsgi_tests::DEADLINE;
+use wsgi_tests::browser::Browser;
+use wsgi_tests::client::Wire;
+use wsgi_tests::column::{Conversation, Request, collect};
+use wsgi_tests::fixture::apps;
+use wsgi_tests::load::{Failure, Load};
+use wsgi_tests::process::{Process, build, serve_program};
+
+/// `serve` with the application of these tests, a PID file, and a folder that both can write to.
+struct Site {
+    process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn start(arguments: &[&str]) -> Site {
+        Site::start_with(arguments, |_, _| {})
+    }
+
+    fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command, &Path)) -> Site {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Process::serve_command(common(folder.path()).iter().map(String::as_str).chain(arguments.iter().copied()));
+        command.env("PROCESSES_FOLDER", folder.path());
+        change(&mut command, folder.path());
+        Site { process: Process::start(command), folder }
+    }
+
+    fn address(&mut self) -> SocketAddr {
+        self.process.address()
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.folder.path().join(name), content).expect("a file");
+    }
+
+    /// The process that the PID file names.
+    fn master(&self) -> Option<u32> {
+        fs::read_to_string(self.folder.path().join("pid")).ok()?.trim().parse().ok()
+    }
+
+    fn signal(&self, signal: Signal) {
+        send(self.master().expect("a PID file"), signal);
+    }
+
+    fn workers(&self) -> BTreeSet<u32> {
+        children(self.master().expect("a PID file"))
+    }
+
+    /// What each process that has ended in order has counted: requests that it has begun.
+    fn ended(&self) -> Vec<usize> {
+        let files = fs::read_dir(self.folder.path()).expect("a folder").map(|file| file.expect("a file").path());
+        let marks = files.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ended-")));
+        marks.filter_map(|mark| fs::read_to_string(mark).ok()?.parse().ok()).collect()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Another master may have taken over, which is not the child that `Process` ends. Workers end when their master does.
+        if let Some(process) = self.master().filter(|process| *process != self.process.id()) {
+            let _ = kill_process(pid(process), Signal::KILL);
+        }
+    }
+}
+
+fn common(folder: &Path) -> Vec<String> {
+    let file = folder.join("pid");
+    let apps = apps();
+    let words = ["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps.to_str().unwrap(), "--pidfile", file.to_str().unwrap()];
+    words.map(str::to_owned).to_vec()
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    Browser::new(address).get(path).text()
+}
+
+/// The process that answers a new connection.
+fn who(address: SocketAddr) -> u32 {
+    get(address, "/").parse().expect("a number")
+}
+
+fn pid(process: u32) -> Pid {
+    Pid::from_raw(process.try_into().expect("a process id")).expect("a process id")
+}
+
+fn send(process: u32, signal: Signal) {
+    kill_process(pid(process), signal).expect("a process that is there");
+}
+
+fn lives(process: u32) -> bool {
+    // Of an orphan that has ended and that nobody has waited for yet, only the number is left.
+    test_kill_process(pid(process)).is_ok() && state(process).is_none_or(|state| state != 'Z')
+}
+
+fn state(process: u32) -> Option<char> {
+    fs::read_to_string(format!("/proc/{process}/stat")).ok()?.rsplit_once(") ")?.1.chars().next()
+}
+
+fn children(process: u32) -> BTreeSet<u32> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|child| child.parse().ok()).filter(|child| lives(*child)).collect()
+}
+
+#[track_caller]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOAD: Mutex<()> = Mutex::new(());
+    LOAD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const CLIENTS: usize = 64;
+
+#[test]
+fn several_processes_serve_one_socket_and_end_in_order() {
+    let mut site = Site::start(&["--processes", "3"]);
+    let address = site.address();
+    assert_eq!(site.master(), Some(site.process.id()));
+    let workers = site.workers();
+    assert_eq!(workers.len(), 3);
+    assert!(workers.contains(&who(address)));
+    assert_eq!(get(address, "/multiprocess"), "True");
+    assert_eq!(get(address, "/stdin"), "/dev/null");
+    site.process.terminate();
+    eventually("all processes end", || workers.iter().all(|worker| !lives(*worker)));
+    eventually("each has run atexit", || site.ended().len() == 3);
+    eventually("the PID file goes", || site.master().is_none());
+    assert!(Wire::tcp(address).is_err(), "it still listens");
+}
+
+#[test]
+fn one_process_stays_one_unless_options_ask_for_more() {
+    let mut site = Site::start(&[]);
+    let address = site.address();
+    assert_eq!(who(address), site.process.id());
+    assert_eq!(get(address, "/multiprocess"), "False");
+    let mut site = Site::start(&["--master"]);
+    let address = site.address();
+    assert_eq!(site.workers(), BTreeSet::from([who(address)]));
+    // The next one runs before this one ends.
+    assert_eq!(get(address, "/multiprocess"), "True");
+}
+
+#[test]
+fn ten_reloads_under_load_lose_nothing() {
+    let _alone = alone();
+    let mut site = Site::start(&["--processes", "2", "--threads", "2"]);
+    let load = Load::start(site.address(), "/sleep/1", CLIENTS);
+    let mut before = site.workers();
+    for reload in 1..=10 {
+        load.wait_for(50);
+        site.signal(Signal::HUP);
+        site.process.lines_with("reloaded: 2 workers ready", reload);
+        let now = site.workers();
+        assert!(before.is_disjoint(&now), "{before:?} and {now:?}");
+        before = now;
+    }
+    load.wait_for(50);
+    let tally = load.finish();
+    assert_eq!(tally.failures, [], "of {}: {}", tally.answered, site.process.stderr());
+}
+
+#[test]
+fn an_upgrade_under_load_loses_nothing() {
+    let _alone = alone();
+    let mut site = Site::start(&["--processes", "2", "--threads", "2"]);
+    let load = Load::start(site.address(), "/sleep/1", CLIENTS);
+    let first = site.process.id();
+    let workers = site.workers();
+    load.wait_for(100);
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 1);
+    eventually("the old processes end", || !lives(first) && workers.iter().all(|worker| !lives(*worker)));
+    load.wait_for(100);
+    let second = site.master().expect("a PID file");
+    assert!(second != first && site.workers().len() == 2);
+    // And once more, from the one that was started so.
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 2);
+    eventually("the second master ends", || !lives(second));
+    load.wait_for(100);
+    let tally = load.finish();
+    assert_eq!(tally.failures, [], "of {}: {}", tally.answered, site.process.stderr());
+    let third = site.master().expect("a PID file");
+    site.signal(Signal::TERM);
+    eventually("the third master ends", || !lives(third));
+    assert_eq!(site.master(), None);
+}
+
+#[test]
+fn an_upgrade_that_fails_leaves_the_old_one_as_it_is() {
+    let mut site = Site::start(&["--processes", "2"]);
+    let address = site.address();
+    let workers = site.workers();
+    site.write("version", "broken");
+    site.signal(Signal::USR2);
+    site.process.line_with("ended before it was ready (exit status: 1): this one goes on");
+    assert_eq!((site.master(), site.workers()), (Some(site.process.id()), workers.clone()));
+    assert!(workers.contains(&who(address)));
+    // It can be tried again.
+    site.write("version", "2");
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 1);
+    eventually("the new one serves", || get(address, "/version") == "2");
+}
+
+#[test]
+fn processes_that_are_replaced_after_so_many_requests_lose_none() {
+    let _alone = alone();
+    let mut site = Site::start(&["--processes", "2", "--threads", "2", "--max-requests", "500", "--max-requests-delta", "50"]);
+    let load = Load::start(site.address(), "/", CLIENTS);
+    site.process.lines_with("it has answered", 4);
+    eventually("four have ended in order", || site.ended().len() >= 4);
+    load.wait_for(50);
+    let tally = load.finish();
+    assert_eq!(tally.failures, [], "of {}: {}", tally.answered, site.process.stderr());
+    assert!(site.ended().iter().all(|begun| *begun >= 500), "{:?}", site.ended());
+}
+
+#[test]
+fn a_killed_worker_takes_only_its_own_requests_with_it() {
+    let _alone = alone();
+    let mut site = Site::start(&["--processes", "2", "--threads", "2"]);
+    let load = Load::start(site.address(), "/sleep/1", CLIENTS);
+    load.wait_for(200);
+    let before = site.workers();
+    let killed = *before.first().expect("a worker");
+    send(killed, Signal::KILL);
+    site.process.line_with(&format!("(process {killed}) died: signal: 9 (SIGKILL)"));
+    eventually("another takes its place", || site.workers().len() == 2 && !site.workers().contains(&killed));
+    load.wait_for(200);
+    let tally = load.finish();
+    assert!(tally.failures.len() <= CLIENTS, "{:?}", tally.failures);
+    for failure in &tally.failures {
+        match failure {
+            Failure::Lost(_, by) => assert_eq!(*by, killed.to_string(), "{failure:?}"),
+            Failure::Unheard(how) => assert!(how.contains("Reset") || how.contains("Truncated"), "{failure:?}"),
+            Failure::Refused => panic!("{failure:?}"),
+        }
+    }
+    assert!(before.iter().filter(|worker| **worker != killed).all(|worker| site.workers().contains(worker)));
+}
+
+#[test]
+fn the_end_under_load_answers_every_request_that_was_taken_in() {
+    let _alone = alone();
+    let mut site = Site::start(&["--processes", "2", "--threads", "2", "--graceful-timeout", "10"]);
+    let load = Load::start(site.address(), "/sleep/5", CLIENTS);
+    load.wait_for(200);
+    let begun = Instant::now();
+    site.process.terminate();
+    let master = site.process.id();
+    eventually("the server ends", || !lives(master));
+    assert!(begun.elapsed() < Duration::from_secs(10), "that is the timeout");
+    let tally = load.finish();
+    // Each client is refused in the end, or finds that the system has let it in where nobody looks any more.
+    assert!(!tally.failures.iter().any(|failure| matches!(failure, Failure::Lost(..))), "{:?}", tally.failures);
+    let unheard = tally.failures.iter().filter(|failure| matches!(failure, Failure::Unheard(_))).count();
+    println!("{} answered, {unheard} connections closed before anybody had accepted them", tally.answered);
+    let ended = site.ended();
+    assert_eq!((ended.len(), ended.iter().sum::<usize>()), (2, tally.answered), "{:?}", tally.failures);
+}
+
+#[test]
+fn a_first_process_that_fails_is_told_once_and_ends_it_all() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("version"), "broken").unwrap();
+    let mut command = Process::serve_command(common(folder.path()).iter().map(String::as_str).chain(["--processes", "4"]));
+    command.env("PROCESSES_FOLDER", folder.path());
+    let ended = Process::start(command).wait();
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(ended.stderr.matches("Traceback (most recent call last)").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.lines().last().is_some_and(|line| line.starts_with("serve: cannot import")), "{}", ended.stderr);
+    assert!(!folder.path().join("pid").exists());
+    // A killed one says nothing itself.
+    let ended = Process::serve(["--processes", "2", "--http", "127.0.0.1:0", "--home", "/no/such/home"]).wait();
+    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{}", ended.stderr);
+}
+
+#[test]
+fn a_first_process_that_takes_long_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("slow.py"), "import time\ntime.sleep(100)\n").unwrap();
+    let file = folder.path().join("pid");
+    let process = Process::serve([
+        "--http=127.0.0.1:0",
+        "--module=slow",
+        "--processes=2",
+        "--chdir",
+        folder.path().to_str().unwrap(),
+        "--pidfile",
+        file.to_str().unwrap(),
+    ]);
+    let master = process.id();
+    eventually("a worker is there", || !children(master).is_empty());
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+    assert!(!file.exists());
+}
+
+#[test]
+fn one_that_keeps_trying_starts_when_it_can() {
+    let mut site =
+        Site::start_with(&["--processes", "2", "--keep-trying"], |_, folder| fs::write(folder.join("version"), "broken").unwrap());
+    site.process.lines_with("ended before it was ready: exit status: 1: trying again", 2);
+    site.write("version", "1");
+    let address = site.address();
+    assert_eq!((get(address, "/version").as_str(), site.workers().len()), ("1", 2));
+}
+
+#[test]
+fn a_worker_that_cannot_be_replaced_is_tried_again_while_others_serve() {
+    let mut site = Site::start(&["--processes", "2"]);
+    let address = site.address();
+    site.write("version", "broken");
+    let killed = *site.workers().first().unwrap();
+    send(killed, Signal::KILL);
+    site.process.lines_with("ended before it was ready: exit status: 1", 2);
+    assert_eq!(get(address, "/version"), "1");
+    site.write("version", "2");
+    eventually("there are two again", || site.workers().len() == 2 && (0..20).any(|_| get(address, "/version") == "2"));
+}
+
+#[test]
+fn a_reload_that_fails_keeps_the_old_workers_and_the_next_one_may_succeed() {
+    let mut site = Site::start(&["--processes", "2"]);
+    let address = site.address();
+    let workers = site.workers();
+    site.write("version", "broken");
+    site.signal(Signal::HUP);
+    site.process.line_with("ended before it was ready (exit status: 1): the workers stay as they were");
+    assert_eq!((site.workers(), get(address, "/version").as_str()), (workers, "1"));
+    site.write("version", "2");
+    site.signal(Signal::HUP);
+    site.process.line_with("reloaded: 2 workers ready");
+    assert_eq!(get(address, "/version"), "2");
+}
+
+#[test]
+fn a_touched_file_a_changed_module_and_a_new_mark_in_time_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let touched = folder.path().join("touched");
+    let mut site = Site::start(&["--touch-reload", touched.to_str().unwrap()]);
+    let address = site.address();
+    let first = who(address);
+    fs::write(&touched, "").unwrap();
+    site.process.line_with("was touched: replacing the workers one after the other");
+    site.process.line_with("reloaded: 1 worker ready");
+    assert_ne!(who(address), first);
+
+    let source = |text: &str| {
+        let text = format!("def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{text}']\n");
+        fs::write(folder.path().join("changing.py"), text).unwrap();
+    };
+    source("one");
+    let arguments = ["--http", "127.0.0.1:0", "--module", "changing", "--chdir", folder.path().to_str().unwrap(), "--py-autoreload", "0.1"];
+    let mut process = Process::serve(arguments);
+    let address = process.address();
+    assert_eq!(get(address, "/"), "one");
+    source("another");
+    process.line_with("changing.py\" has changed");
+    process.line_with("reloaded: 1 worker ready");
+    assert_eq!(get(address, "/"), "another");
+    // What cannot be imported is not served, and the next change is noticed.
+    fs::write(folder.path().join("changing.py"), "import").unwrap();
+    process.line_with("the workers stay as they were");
+    assert_eq!(get(address, "/"), "another");
+    source("a third");
+    process.lines_with("reloaded: 1 worker ready", 2);
+    assert_eq!(get(address, "/"), "a third");
+}
+
+#[test]
+fn workers_that_grow_or_grow_old_are_replaced() {
+    let mut site = Site::start(&["--processes", "2", "--reload-on-rss", "200"]);
+    let address = site.address();
+    let big = Browser::new(address).get("/grow/200").text();
+    site.process.line_with(&format!("(process {big}) is to be replaced: it holds"));
+    eventually("it goes", || !lives(big.parse().unwrap()) && site.workers().len() == 2);
+
+    let mut site = Site::start(&["--max-worker-lifetime", "0.2"]);
+    let address = site.address();
+    let first = who(address);
+    eventually("it goes", || !lives(first));
+    assert!(!get(address, "/").is_empty());
+}
+
+#[test]
+fn workers_end_in_order_when_their_master_is_killed() {
+    let mut site = Site::start(&["--processes", "2", "--threads", "2"]);
+    let address = site.address();
+    let workers = site.workers();
+    let mut slow = Wire::tcp(address).unwrap();
+    slow.send(&Request::get("/sleep/300")).unwrap();
+    eventually("the request is taken in", || TcpListener::bind(address).is_err());
+    site.process.signal(Signal::KILL);
+    assert_eq!(collect(&mut slow).code(), 200);
+    eventually("the workers end", || workers.iter().all(|worker| !lives(*worker)));
+    assert_eq!(site.ended().len(), 2);
+    eventually("nobody listens", || TcpListener::bind(address).is_ok());
+}
+
+/// Whoever reads the log may go with the master, and what a worker then says must not end the thread that says it.
+#[test]
+fn workers_end_in_order_when_nobody_reads_what_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Process::serve_command(common(folder.path()).iter().map(String::as_str).chain(["--processes", "2"]));
+    command.env("PROCESSES_FOLDER", folder.path()).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut master = command.spawn().unwrap();
+    let mut lines = BufReader::new(master.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("listening on")));
+    let workers = children(master.id());
+    assert_eq!(workers.len(), 2);
+    drop(lines);
+    master.kill().unwrap();
+    master.wait().unwrap();
+    eventually("the workers end", || workers.iter().all(|worker| !lives(*worker)));
+    for worker in workers {
+        assert!(folder.path().join(format!("ended-{worker}")).exists(), "{worker} has not run atexit");
+    }
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_is_replaced_first() {
+    let mut site = Site::start(&["--processes", "2"]);
+    let address = site.address();
+    let first = *site.workers().first().unwrap();
+    send(first, Signal::INT);
+    send(first, Signal::TERM);
+    site.process.line_with(&format!("(process {first}) is to be replaced: it was sent TERM"));
+    eventually("another has taken its place", || !lives(first) && site.workers().len() == 2);
+    assert_eq!(site.ended().len(), 1);
+    // Told twice, while nobody can take its place, it ends nevertheless.
+    site.write("version", "broken");
+    let second = *site.workers().first().unwrap();
+    send(second, Signal::TERM);
+    site.process.line_with(&format!("(process {second}) is to be replaced: it was sent TERM"));
+    send(second, Signal::TERM);
+    site.process.line_with(&format!("(process {second}) ends by itself: another takes its place"));
+    eventually("it is gone", || !lives(second));
+    assert_eq!(get(address, "/version"), "1");
+}
+
+#[test]
+fn a_second_signal_hurries_and_quit_does_at_once() {
+    for signals in [&[Signal::TERM, Signal::INT][..], &[Signal::QUIT]] {
+        let mut site = Site::start(&["--processes", "2", "--threads", "2"]);
+        let address = site.address();
+        let mut slow = Wire::tcp(address).unwrap();
+        // Its worker cannot be ended before; the connection can.
+        slow.send(&Request::get("/sleep/1000")).unwrap();
+        let mut idle = Wire::tcp(address).unwrap();
+        idle.send(&Request::get("/")).unwrap();
+        collect(&mut idle);
+        for (count, signal) in signals.iter().enumerate() {
+            site.process.signal(*signal);
+            site.process.lines_with(if count == 0 { "ending when the running requests are done" } else { "cutting short" }, 1);
+        }
+        site.process.line_with("cutting short what still runs");
+        let (master, workers) = (site.process.id(), site.workers());
+        eventually("all end", || !lives(master) && workers.iter().all(|worker| !lives(*worker)));
+    }
+}
+
+#[test]
+fn a_pid_file_is_refused_while_its_process_lives() {
+    let mut site = Site::start(&["--processes", "2"]);
+    site.address();
+    let ended = Process::serve(common(site.folder.path())).wait();
+    let sentence = format!("says that process {} runs: end it first, or choose another file", site.process.id());
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains(&sentence) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    assert_eq!(site.master(), Some(site.process.id()));
+    // One that a crash left behind is no obstacle.
+    site.process.signal(Signal::KILL);
+    let (folder, first) = (site.folder.path(), site.process.id());
+    eventually("it is gone", || !lives(first));
+    drop(fs::remove_file(folder.join("never")));
+    fs::write(folder.join("pid"), "999999999\n").unwrap();
+    let mut again = Process::serve(common(folder));
+    again.address();
+}
+
+#[test]
+fn processes_have_the_names_that_were_asked_for() {
+    let mut site = Site::start(&["--processes", "2", "--auto-procname", "--procname-prefix", "site "]);
+    site.address();
+    let word = |process: u32| fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap().split('\0').next().unwrap().to_owned();
+    let names: BTreeSet<String> = site.workers().into_iter().map(word).collect();
+    assert_eq!(names, BTreeSet::from(["site serve worker 1".to_owned(), "site serve worker 2".to_owned()]));
+    let short = fs::read_to_string(format!("/proc/{}/comm", site.process.id())).unwrap();
+    assert_eq!(short.trim_end(), &"site serve master"[..15]);
+}
+
+/// The example, which knows no Python: what workers say arrives, and so does what they are told.
+#[test]
+fn a_program_of_rust_alone_has_workers_too() {
+    let mut command = Command::new(build("wsgi-examples", "several_processes"));
+    command.arg("127.0.0.1:0");
+    let mut process = Process::start(command);
+    let address = process.address();
+    let workers = children(process.id());
+    let hello = get(address, "/");
+    let number = hello.strip_prefix("Hello from worker ").and_then(|rest| rest.strip_suffix(" of 2!\n")).expect("a greeting").to_owned();
+    process.line_with(&format!("worker {number} has answered 1"));
+    process.signal(Signal::USR1);
+    // Three processes write them, so that lines may be mixed up.
+    eventually("all have heard it", || process.stderr().matches(": logs are opened anew").count() == 3);
+    process.signal(Signal::HUP);
+    eventually("others take their place", || workers.is_disjoint(&children(process.id())));
+    assert_eq!(get(address, "/").len(), hello.len());
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+}
+
+/// What systemd would hear.
+fn service_manager(folder: &Path) -> (UnixDatagram, PathBuf) {
+    let path = folder.join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    (manager, path)
+}
+
+/// The next word that is not a sign of life, with all its lines.
+fn heard(manager: &UnixDatagram) -> Vec<String> {
+    loop {
+        let mut bytes = [0; 4096];
+        let length = manager.recv(&mut bytes).expect("a word in time");
+        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        if text != "WATCHDOG=1" {
+            return text.lines().map(str::to_owned).collect();
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_hears_how_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, path) = service_manager(folder.path());
+    let site = Site::start_with(&["--processes", "2"], |command, _| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    assert_eq!(heard(&manager), ["READY=1", "STATUS=2 workers"]);
+    site.signal(Signal::HUP);
+    let reloading = heard(&manager);
+    assert!(reloading[0] == "RELOADING=1" && reloading[1].starts_with("MONOTONIC_USEC="), "{reloading:?}");
+    assert_eq!(heard(&manager), ["READY=1", "STATUS=2 workers"]);
+    site.write("version", "broken");
+    site.signal(Signal::HUP);
+    assert_eq!(heard(&manager)[0], "RELOADING=1");
+    assert_eq!(heard(&manager), ["READY=1", "STATUS=2 workers, reload failed"]);
+    site.write("version", "1");
+    site.signal(Signal::USR2);
+    let said = heard(&manager);
+    let master = site.master().expect("a PID file");
+    assert_eq!(said[..2], [format!("MAINPID={master}"), "READY=1".to_owned()]);
+    eventually("the old one ends", || !lives(site.process.id()));
+    site.signal(Signal::TERM);
+    assert_eq!(heard(&manager)[0], "STOPPING=1");
+
+    // A single process says it too, also that it is alive.
+    let mut site = Site::start_with(&[], |command, _| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000");
+    });
+    assert_eq!(heard(&manager)[0], "READY=1");
+    let mut bytes = [0; 100];
+    let length = manager.recv(&mut bytes).expect("a sign of life");
+    assert_eq!(&bytes[..length], b"WATCHDOG=1");
+    site.address();
+    site.process.terminate();
+    assert_eq!(heard(&manager)[0], "STOPPING=1");
+}
+
+#[test]
+fn a_master_is_alive_to_the_service_manager() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, path) = service_manager(folder.path());
+    let _site = Site::start_with(&["--master"], |command, _| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000");
+    });
+    for _ in 0..5 {
+        let mut bytes = [0; 100];
+        while manager.recv(&mut bytes).expect("a sign of life") != b"WATCHDOG=1".len() {}
+    }
+}
+
+#[test]
+fn it_serves_the_sockets_that_it_was_activated_with() {
+    let [http, uwsgi] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = http.local_addr().unwrap();
+    for socket in [&http, &uwsgi] {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
+    }
+    for processes in ["1", "2"] {
+        // Sent before there is a server.
+        let mut early = Wire::tcp(address).unwrap();
+        early.send(&Request::get("/")).unwrap();
+        let mut command = Command::new("bash");
+        let script = format!(
+            "exec 13<&{} 14<&{}; exec 3<&13 4<&14; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"",
+            http.as_raw_fd(),
+            uwsgi.as_raw_fd()
+        );
+        command.args(["-c", &script, "bash"]).arg(serve_program());
+        command.args(["--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", processes]);
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut process = Process::start(command);
+        assert_eq!(collect(&mut early).code(), 200);
+        assert_eq!(process.address(), address);
+        process.line_with(&format!("listening on uwsgi://{}", uwsgi.local_addr().unwrap()));
+        process.signal(Signal::HUP);
+        if processes == "2" {
+            process.line_with("reloaded");
+            assert!(!get(address, "/").is_empty());
+            process.terminate();
+        }
+        assert_eq!(process.wait().status.code(), Some(0));
+    }
+}
+
+/// Says why a test is skipped, or that it must not be: in CI.
+fn skip(why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+#[test]
+fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can become another user");
+    }
+    let lines = |status: &str| -> Vec<String> {
+        let wanted = |line: &&str| ["Uid:", "Gid:", "Groups:"].iter().any(|name| line.starts_with(name));
+        status.lines().filter(wanted).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    for processes in ["1", "2"] {
+        let mut site = Site::start(&["--gid", "65534", "--processes", processes]);
+        let address = site.address();
+        let expected = ["Uid: 0 0 0 0", "Gid: 65534 65534 65534 65534", "Groups: 65534"];
+        assert_eq!(lines(&get(address, "/status")), expected);
+        assert_eq!(lines(&fs::read_to_string(format!("/proc/{}/status", site.process.id())).unwrap()), expected);
+    }
+    let ended = Process::serve(["--http", "127.0.0.1:0", "--uid", "no-such-user"]).wait();
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(1), "serve: there is no user \"no-such-user\"\n"));
+
+    // Another user has to be able to read Python and the application, which it cannot in somebody's home.
+    let allowed = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(serve_program())
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+        && Command::new("setpriv")
+            .args(["--reuid=65534", "--clear-groups", "test", "-r"])
+            .arg(apps())
+            .status()
+            .is_ok_and(|status| status.success());
+    if !allowed {
+        return eprintln!("skipped: user 65534 cannot run {:?}", serve_program());
+    }
+    let mut site = Site::start_with(&["--uid", "65534", "--gid", "65534", "--processes", "2"], |_, folder| {
+        std::os::unix::fs::chown(folder, Some(65534), Some(65534)).unwrap();
+    });
+    let address = site.address();
+    let expected = ["Uid: 65534 65534 65534 65534", "Gid: 65534 65534 65534 65534", "Groups: 65534"];
+    assert_eq!(lines(&get(address, "/status")), expected);
+    // The next master can no longer be root, and needs nothing that only root may.
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 1);
+    eventually("the new one serves", || site.master() != Some(site.process.id()) && lines(&get(address, "/status")) == expected);
+}
+
+#[test]
+fn sockets_are_given_to_whom_they_are_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let arguments = ["--http", path.to_str().unwrap(), "--chmod-socket=660", "--processes", "2", "-w", "processes", "--chdir"];
+    let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
+    arguments.push(apps().to_str().unwrap().to_owned());
+    if rustix::process::geteuid().is_root() {
+        arguments.push("--chown-socket=65534:65534".to_owned());
+    }
+    let mut process = Process::serve(&arguments);
+    process.line_with("a.sock");
+    let file = fs::metadata(&path).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o660);
+    if rustix::process::geteuid().is_root() {
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!((file.uid(), file.gid()), (65534, 65534));
+    }
+    let mut client = Wire::unix(&path).unwrap();
+    client.send(&Request::get("/")).unwrap();
+    assert_eq!(collect(&mut client).code(), 200);
+    // The file stays over a reload, goes over to the next master, and is removed at the end.
+    process.signal(Signal::HUP);
+    process.line_with("reloaded");
+    assert!(Wire::unix(&path).is_ok());
+    process.signal(Signal::USR2);
+    let line = process.lines_with("has taken over", 1).remove(0);
+    let next: u32 = line.split("process ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let first = process.id();
+    eventually("the old one ends", || !lives(first));
+    assert!(Wire::unix(&path).is_ok());
+    send(next, Signal::TERM);
+    eventually("the file goes", || !lives(next) && !path.exists());
+}
+
+#[test]
+fn the_first_process_of_a_container_takes_care_of_orphans() {
+    let allowed = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        return skip("unshare cannot make a namespace of processes: install util-linux, and be root");
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(serve_program());
+    command.args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", "2"]);
+    command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut process = Process::start(command);
+    let address = process.address();
+    let orphan = get(address, "/orphan");
+    assert!(orphan.parse::<u32>().is_ok(), "{orphan:?}");
+    eventually("the orphan is gone", || get(address, &format!("/exists/{orphan}")) == "False");
+    let first = *children(process.id()).first().expect("the first process of the namespace");
+    // The container would end with it.
+    send(first, Signal::USR2);
+    process.line_with("no new master is started: a container ends with its first process");
+    send(first, Signal::HUP);
+    process.line_with("reloaded: 2 workers ready");
+    send(first, Signal::TERM);
+    assert_eq!(process.wait().status.code(), Some(0));
+}
