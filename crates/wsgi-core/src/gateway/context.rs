@@ -11,7 +11,7 @@ use crate::wire::{Address, Error};
 use crate::workers::Workers;
 
 /// What a front end is given to serve with. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Context {
     /// Who answers. Shutting them down is the gateway's part.
@@ -26,6 +26,15 @@ pub struct Context {
     pub read_ahead: usize,
     /// Who is told of requests that are refused before any handler sees them.
     pub observers: Vec<Arc<dyn Observer>>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Context { workers, shutdown, timeouts, connections, read_ahead, .. } = self;
+        let mut context = f.debug_struct("Context");
+        context.field("workers", workers).field("shutdown", shutdown).field("timeouts", timeouts);
+        context.field("connections", connections).field("read_ahead", read_ahead).finish_non_exhaustive()
+    }
 }
 
 impl Context {
