@@ -86,11 +86,15 @@ pub enum Outcome {
     Lost,
 }
 
-/// Where the time of a request went, from the handler's beginning to its return.
+/// Where the time of a request went, from its coming to the handler's return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Spent {
-    /// All of it.
+    /// Before the handler, waiting for its thread: behind others in the queue of [`Workers`](crate::workers::Workers), or behind events that came
+    /// with its own to the only thread of a [`Server`](crate::server::Server). Where a server has several threads, what has to wait waits in the
+    /// system, which does not tell how long.
+    pub queued: Duration,
+    /// All that follows, from the handler's beginning to its return.
     pub whole: Duration,
     /// Of it, waiting for the Python interpreter before the application was called.
     pub attaching: Duration,
@@ -145,6 +149,7 @@ impl<H: Handler> Observed<H> {
 impl<H: Handler> Handler for Observed<H> {
     fn handle(&self, exchange: &mut dyn Exchange) {
         let begun = Instant::now();
+        let came = CAME.take();
         for observer in &*self.observers {
             observer.began(exchange.head(), begun);
         }
@@ -155,6 +160,7 @@ impl<H: Handler> Handler for Observed<H> {
         let notes = NOTES.replace(outer).unwrap_or_default();
         measured.raised = notes.raised || outcome.is_err();
         measured.spent.attaching = notes.attaching;
+        measured.spent.queued = came.map_or(Duration::ZERO, |came| begun.saturating_duration_since(came));
         measured.spent.whole = begun.elapsed();
         let seen = measured.seen();
         for observer in &*self.observers {
@@ -409,7 +415,13 @@ fn note(change: impl FnOnce(&mut Notes)) {
     NOTES.set(notes);
 }
 
+/// Notes since when the request that this thread is about to handle waits for it. It counts for one.
+pub(crate) fn came(at: Option<Instant>) {
+    CAME.set(at);
+}
+
 thread_local! {
+    static CAME: Cell<Option<Instant>> = const { Cell::new(None) };
     /// None while nobody wants to know.
     static NOTES: Cell<Option<Notes>> = const { Cell::new(None) };
 }

@@ -36,7 +36,7 @@ pub struct Counters {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Times {
-    /// In queues before this process, of requests whose proxy tells.
+    /// Waiting for a thread, or since a proxy took the request in, where that is believed.
     pub queue: Histogram,
     /// Waiting for the Python interpreter.
     pub attaching: Histogram,
@@ -46,7 +46,7 @@ pub struct Times {
     pub reading: Histogram,
     /// Waiting for the peer to take the reply.
     pub writing: Histogram,
-    /// All but the queue.
+    /// From the handler's beginning to its end: all but the queue.
     pub whole: Histogram,
 }
 
@@ -111,11 +111,8 @@ impl Local {
         self.busy.store(at.as_nanos() as u64 + 1, Ordering::Relaxed);
     }
 
-    pub(super) fn queued(&self, time: Duration) {
-        self.queue.count(time);
-    }
-
-    pub(super) fn end(&self, seen: &Seen<'_>) {
+    /// `queued`: where a proxy tells how long.
+    pub(super) fn end(&self, seen: &Seen<'_>, queued: Option<Duration>) {
         let class = usize::from(seen.status / 100);
         more(&self.replies[if class < 6 { class } else { 0 }], 1);
         match seen.outcome {
@@ -129,6 +126,7 @@ impl Local {
         more(&self.request_body_bytes, seen.received_bytes);
         more(&self.reply_body_bytes, seen.body_bytes);
         let spent = &seen.spent;
+        self.queue.count(queued.unwrap_or(spent.queued));
         self.attaching.count(spent.attaching);
         self.working.count(spent.working());
         self.reading.count(spent.reading);

@@ -86,13 +86,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// After how long in one request a thread counts as stuck, unless another time is given.
+    pub const STUCK_AFTER: Duration = Duration::from_secs(120);
+
     /// Figures of which none is counted yet.
     pub fn new() -> Metrics {
-        Metrics::with(STUCK_AFTER, false)
+        Metrics::with(Metrics::STUCK_AFTER, false)
     }
 
-    /// The same, with what else can be set: after how long in one request all threads together count as stuck (two minutes by default), and
-    /// whether to believe what `X-Request-Start` says of when a proxy took a request in, which is how the time in the queue is known. Any
+    /// The same, with what else can be set: after how long in one request all threads together count as stuck, and
+    /// whether to believe what `X-Request-Start` says of when a proxy took a request in, so that the time in the queue includes that in the system's. Any
     /// client may send that field, if no proxy replaces it.
     pub fn with(stuck_after: Duration, believe_request_start: bool) -> Metrics {
         let inner = Inner {
@@ -180,19 +183,17 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn began(&self, request: &RequestHead, begun: Instant) {
-        self.inner.local(|local| {
-            local.begin(begun.duration_since(self.inner.origin));
-            if self.inner.believe_request_start {
-                if let Some(waited) = request.get_named(b"HTTP_X_REQUEST_START").and_then(|text| queued(text, SystemTime::now())) {
-                    local.queued(waited);
-                }
-            }
-        });
+    fn began(&self, _: &RequestHead, begun: Instant) {
+        self.inner.local(|local| local.begin(begun.duration_since(self.inner.origin)));
     }
 
     fn ended(&self, seen: &Seen<'_>) {
-        self.inner.local(|local| local.end(seen));
+        let mut waited = None;
+        if self.inner.believe_request_start {
+            let began = SystemTime::now().checked_sub(seen.spent.whole);
+            waited = seen.request.get_named(b"HTTP_X_REQUEST_START").zip(began).and_then(|(text, began)| queued(text, began));
+        }
+        self.inner.local(|local| local.end(seen, waited));
     }
 
     fn refused(&self, _: &Refusal<'_>) {
@@ -256,7 +257,6 @@ fn queued(text: &[u8], now: SystemTime) -> Option<Duration> {
     (waited < LONGEST_QUEUE).then_some(waited)
 }
 
-const STUCK_AFTER: Duration = Duration::from_secs(120);
 /// A proxy whose clock is further off is not believed.
 const LONGEST_QUEUE: Duration = Duration::from_secs(600);
 

@@ -36,7 +36,7 @@ pub fn prometheus(snapshots: &[Snapshot]) -> String {
     text.family("wsgi_sent_bytes_total", "counter", "Bytes to peers.", all(|snapshot| snapshot.sent_bytes));
 
     let name = "wsgi_request_seconds";
-    text.head(name, "histogram", "Where the time of requests went; queue is before this server, whole is all but that.");
+    text.head(name, "histogram", "Where the time of requests went; whole is all but the queue.");
     for snapshot in snapshots {
         for (stage, histogram) in snapshot.counters.times.named() {
             let labels = format!("worker=\"{}\",stage=\"{stage}\"", snapshot.worker);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rustix::event::epoll;
@@ -15,6 +15,7 @@ use super::rest::{Progress, Rest};
 use super::socket::Received;
 use super::{Accepted, Key, Shared};
 use crate::clock::{self, NEVER, deadline};
+use crate::observe;
 use crate::panics::survive;
 use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
 
@@ -56,7 +57,10 @@ impl Worker {
                     return;
                 }
             }
+            // Nobody else wants to know.
+            let came = (!self.shared.observers.is_empty()).then(Instant::now);
             for event in &events {
+                observe::came(came);
                 let flags = event.flags;
                 match Key::from(event.data.u64()) {
                     Key::Connection(index) => {

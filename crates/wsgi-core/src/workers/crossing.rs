@@ -221,7 +221,7 @@ pub(super) struct Crossed<'a> {
 
 impl<'a> Crossed<'a> {
     pub(super) fn new(job: Job, shared: &'a Shared) -> Crossed<'a> {
-        let Job { head, extensions, peer_log, crossing } = job;
+        let Job { head, extensions, peer_log, crossing, .. } = job;
         let (front, blocks) = (Vec::new(), BytesMut::new());
         let (started, silent, ended) = (false, false, false);
         Crossed { shared, crossing, head, extensions, peer_log, front, blocks, end: None, started, silent, owed: None, ended, lost: None }

@@ -65,6 +65,7 @@ use http::Extensions;
 pub use self::call::{Call, Reply};
 use self::crossing::{Crossed, Crossing};
 use crate::Handler;
+use crate::observe;
 use crate::panics::survive;
 use crate::wire::RequestHead;
 
@@ -167,7 +168,7 @@ impl Workers {
             crossing.take();
             return Err(refused);
         }
-        queue.jobs.push_back(Job { head, extensions, peer_log, crossing });
+        queue.jobs.push_back(Job { head, extensions, peer_log, crossing, came: Instant::now() });
         drop(queue);
         // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
         drop(withdrawn);
@@ -324,6 +325,8 @@ struct Job {
     extensions: Extensions,
     peer_log: bool,
     crossing: Arc<Crossing>,
+    /// Since when it waits.
+    came: Instant,
 }
 
 impl Shared {
@@ -349,6 +352,7 @@ impl Shared {
         if !job.crossing.take() {
             return;
         }
+        observe::came(Some(job.came));
         let mut exchange = Crossed::new(job, self);
         survive("handler", || self.handler.handle(&mut exchange));
         exchange.conclude();

@@ -5,13 +5,14 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::serving::{IntoHandler, PATIENCE, Started, answer, path, wait_for, wait_until};
+use crate::serving::{IntoHandler, Of, PATIENCE, Started, answer, path, wait_for, wait_until};
 use wsgi_core::Exchange;
 use wsgi_core::metrics::{Health, Metrics, Snapshot, Stats, prometheus};
 use wsgi_core::observe::Observed;
-use wsgi_core::wire::{Address, ResponseHead};
+use wsgi_core::wire::{Address, RequestHead, ResponseHead};
+use wsgi_core::workers::{Request, Workers};
 
 fn measured<M>(metrics: &Metrics, threads: usize, handler: impl IntoHandler<M>) -> Started {
     let observer = metrics.observer();
@@ -111,6 +112,46 @@ fn a_server_is_ready_when_it_says_so_and_stuck_when_all_its_threads_are() {
     server.stop();
     assert!(get(&stats, "/healthz").starts_with("HTTP/1.1 200 "));
     assert!(get(&stats, "/readyz").ends_with("\r\n\r\nstopping\n"));
+}
+
+#[test]
+fn the_time_in_a_queue_is_known_where_there_is_one_and_where_a_proxy_tells() {
+    let metrics = Metrics::with(Metrics::STUCK_AFTER, true);
+    let (go_on, goes_on) = channel();
+    let goes_on = Mutex::new(goes_on);
+    let handler = Observed::new(
+        Of(move |exchange: &mut dyn Exchange| {
+            wait_for(&goes_on.lock().unwrap());
+            answer(exchange, b"done");
+        }),
+        [metrics.observer()],
+    );
+    let workers = Workers::builder(handler).threads(1).start().unwrap();
+    let call = |start: &[u8]| {
+        let mut head = RequestHead::default();
+        head.variable(b"HTTP_X_REQUEST_START", start);
+        workers.call(Request { head, ..Request::default() }).unwrap()
+    };
+    let first = call(b"");
+    wait_until(|| metrics.snapshot().busy() == 1);
+    let second = call(b"");
+    let before = Instant::now();
+    wait_until(|| before.elapsed() > Duration::from_millis(3));
+    let waited = before.elapsed();
+    go_on.send(()).unwrap();
+    go_on.send(()).unwrap();
+    wait_until(|| metrics.snapshot().counters.requests() == 2);
+    let queue = metrics.snapshot().counters.times.queue;
+    assert!(queue.count() == 2 && u128::from(queue.sum_nanos) >= waited.as_nanos(), "{queue:?}");
+
+    let long_ago = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - Duration::from_secs(100);
+    let third = call(format!("t={}", long_ago.as_secs_f64()).as_bytes());
+    go_on.send(()).unwrap();
+    wait_until(|| metrics.snapshot().counters.requests() == 3);
+    assert_eq!(metrics.snapshot().counters.times.queue.counts.last(), Some(&1), "more than a minute");
+    drop((first, second, third));
+    workers.shutdown();
+    assert_eq!(workers.wait(PATIENCE), 0);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) choice: Choice,
     pub(crate) forwarded_for: bool,
     pub(crate) stats: Option<ListenAddress>,
+    /// A proxy in front says since when a request waits.
+    pub(crate) request_start: bool,
     /// Requests have names, and what applications log says which it is about.
     pub(crate) request_ids: bool,
 }
@@ -47,6 +49,7 @@ impl Default for Options {
             choice: Choice::none(),
             forwarded_for: false,
             stats: None,
+            request_start: false,
             request_ids: false,
         }
     }
@@ -133,7 +136,7 @@ impl Seeing {
             seeing.log = Some(Arc::new(log));
         }
         if let Some(address) = &options.stats {
-            let metrics = Metrics::new();
+            let metrics = Metrics::with(Metrics::STUCK_AFTER, options.request_start);
             if worker.is_some() {
                 metrics.worker(number, 0);
             } else {

@@ -151,6 +151,19 @@ pub(super) static ENTRIES: &[Entry] = &[
             Ok(())
         },
     },
+    Entry {
+        name: "stats-request-start",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Take the time in the queue from X-Request-Start, such as t=1732182358.123; only where a trusted proxy sets it",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.request_start = true;
+            Ok(())
+        },
+    },
 ];
 
 /// A file, also as uWSGI's loggers name it, or standard output.

@@ -123,6 +123,7 @@ fn every_value_changes_something() {
         ("log-x-forwarded-for", ""),
         ("stats", ":9191"),
         ("log-req-id", ""),
+        ("stats-request-start", ""),
         ("socket", ":1"),
         ("protocol", "http"),
         ("need-app", ""),
