@@ -148,14 +148,16 @@ impl Conversation for Client {
         self.sending = (!none).then_some(sending);
         self.left = length;
         self.body = None;
-        match &request.body {
+        let sent = match &request.body {
             Body::None | Body::Later(_) => Ok(()),
             Body::Whole(body) => self.send_piece(body, true),
             Body::Chunked(pieces) => {
-                pieces.iter().try_for_each(|piece| self.send_piece(piece, false))?;
-                self.send_piece(b"", true)
+                pieces.iter().try_for_each(|piece| self.send_piece(piece, false)).and_then(|()| self.send_piece(b"", true))
             }
-        }
+        };
+        // A server that has answered already takes no more, and says so by a reset. What it answered is read next.
+        drop(sent);
+        Ok(())
     }
 
     fn send_body(&mut self, piece: &[u8]) -> io::Result<()> {
