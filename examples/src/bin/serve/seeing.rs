@@ -1,7 +1,7 @@
 //! What the server tells of its requests: an access log, figures on a port of their own, and where its own log goes.
 //!
 //! Each process writes its own lines. Where there is a master, it is the master that makes a file standard output and error, which its workers
-//! inherit, and the figures of all come together there ([`figures`](crate::figures)).
+//! inherit, and the figures of all come together there ([`crate::figures`]).
 
 use std::fs::OpenOptions;
 use std::io;

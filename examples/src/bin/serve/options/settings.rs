@@ -15,7 +15,7 @@ use crate::static_files::StaticSettings;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) action: Action,
-    /// Where to listen, and for what; nothing means HTTP at [`DEFAULT_ADDRESS`].
+    /// Where to listen, and for what; nothing means HTTP at [`DEFAULT_ADDRESS`](super::DEFAULT_ADDRESS).
     pub(crate) listen: Vec<(Speaks, ListenAddress)>,
     /// Where to listen for what `protocol` says, until [`settle`](Self::settle) joins them to the others.
     pub(super) sockets: Vec<ListenAddress>,
