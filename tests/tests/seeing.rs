@@ -179,9 +179,10 @@ fn uwsgitop_reads_the_figures() {
     get(server.address(), "/one");
     let line = server.line_with("figures on ");
     let stats = line.rsplit(' ').next().unwrap();
-    let script =
-        format!("import pty, sys; sys.exit(pty.spawn(['timeout', '--foreground', '3', 'uwsgitop', '--frequency', '1', '{stats}']))");
-    let output = Command::new("python3").args(["-c", &script]).env("TERM", "xterm").output().expect("python3");
+    let script = "import pty, sys; sys.exit(pty.spawn(['timeout', '--foreground', '3', sys.argv[1], '--frequency', '1', sys.argv[2]]))";
+    let mut terminal = Command::new("python3");
+    terminal.args(["-c", script]).arg(&uwsgitop).arg(stats).env("TERM", "xterm");
+    let output = terminal.output().expect("python3");
     let screen = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(screen.contains("req: 1 ") && screen.contains("idle"), "{screen}");
 }
