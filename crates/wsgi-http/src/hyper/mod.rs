@@ -202,16 +202,12 @@ impl Shared {
 impl Shared {
     /// Serves one connection without TLS to its end.
     async fn serve_plain(self, socket: Socket, link: Link) {
-        let limit = self.linger();
+        let limit = self.context.timeouts.linger;
         match self.serve(socket, &link, Described::default()).await {
             Some((socket, Farewell::Linger)) => linger(socket, limit).await,
             Some((socket, Farewell::Reset)) => socket.reset_on_close(),
             Some((_, Farewell::Close)) | None => {}
         }
-    }
-
-    fn linger(&self) -> Duration {
-        self.context.timeouts.linger
     }
 }
 
