@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use wsgi_core::Exchange;
 use wsgi_core::wire::ResponseHead;
 use wsgi_http::tower::WsgiService;
 
@@ -144,16 +145,7 @@ fn a_reply_that_breaks_off_ends_the_connection() {
 #[test]
 fn a_client_that_leaves_ends_the_handler() {
     let (tell, ended) = told();
-    let service = service(move |exchange| {
-        start(exchange);
-        let error = loop {
-            exchange.data(&[b'x'; 10_000]);
-            if let Err(error) = exchange.flush() {
-                break error.kind();
-            }
-        };
-        tell.tell(error);
-    });
+    let service = service(move |exchange| tell.tell(write_until_it_fails(exchange)));
     run(async {
         let mut client = connect(router(service));
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -247,16 +239,7 @@ fn a_reply_that_breaks_off_resets_its_stream_of_http_2_and_no_other() {
 #[test]
 fn a_stream_of_http_2_that_is_reset_ends_its_handler() {
     let (tell, ended) = told();
-    let service = service(move |exchange| {
-        start(exchange);
-        let error = loop {
-            exchange.data(&[b'x'; 10_000]);
-            if let Err(error) = exchange.flush() {
-                break error.kind();
-            }
-        };
-        tell.tell(error);
-    });
+    let service = service(move |exchange| tell.tell(write_until_it_fails(exchange)));
     run(async {
         let mut sender = connect_http_2(service).await;
         let response = sender.send_request(Request::get("http://shop.test/").body(Full::default()).unwrap()).await.unwrap();
@@ -268,4 +251,15 @@ fn a_stream_of_http_2_that_is_reset_ends_its_handler() {
             }
         }
     });
+}
+
+/// Writes until nobody takes it any more, and gives the reason.
+fn write_until_it_fails(exchange: &mut dyn Exchange) -> std::io::ErrorKind {
+    start(exchange);
+    loop {
+        exchange.data(&[b'x'; 10_000]);
+        if let Err(error) = exchange.flush() {
+            return error.kind();
+        }
+    }
 }
