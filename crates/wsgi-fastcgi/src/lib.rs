@@ -127,6 +127,7 @@
 //!
 //! None.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod client;
 #[cfg(any(fuzzing, test))]

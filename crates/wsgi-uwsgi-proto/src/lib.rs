@@ -106,6 +106,7 @@
 //!
 //! None.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod client;
 mod connection;
