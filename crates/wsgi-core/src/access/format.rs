@@ -113,6 +113,7 @@ fn variable(name: &str) -> Option<What> {
         "hsize" => What::HeadBytes,
         "size" => What::AllBytes,
         "cl" => What::ContentLength,
+        "received" => What::ReceivedBytes,
         "headers" => What::Fields,
         "micros" => What::Micros,
         "msecs" => What::Millis,
@@ -241,7 +242,7 @@ const NAMED: &[(&str, &str)] = &[
     (
         "json",
         "{\"time\":\"%(rfc3339)\",\"addr\":\"%(addr)\",\"user\":\"%(user)\",\"method\":\"%(method)\",\"host\":\"%(host)\",\"uri\":\"%(uri)\",\
-         \"proto\":\"%(proto)\",\"status\":%(status),\"bytes\":%(rsize),\"received\":%(cl),\"micros\":%(micros),\"attach_micros\":%(attach_micros),\
+         \"proto\":\"%(proto)\",\"status\":%(status),\"bytes\":%(rsize),\"received\":%(received),\"micros\":%(micros),\"attach_micros\":%(attach_micros),\
          \"read_micros\":%(read_micros),\"write_micros\":%(write_micros),\"outcome\":\"%(outcome)\",\"referer\":\"%(referer)\",\
          \"agent\":\"%(uagent)\",\"id\":\"%(id)\",\"pid\":%(pid),\"worker\":%(wid)}",
     ),

@@ -18,6 +18,7 @@ pub(super) struct Line<'a> {
     fields: usize,
     head_bytes: u64,
     body_bytes: u64,
+    received_bytes: u64,
     outcome: Outcome,
     spent: Spent,
     /// Since the Unix epoch, in microseconds.
@@ -57,7 +58,10 @@ pub(super) enum What {
     BodyBytesOrDash,
     HeadBytes,
     AllBytes,
+    /// What the client said that the body would have, in bytes.
     ContentLength,
+    /// What of the body was read.
+    ReceivedBytes,
     Fields,
     Micros,
     Millis,
@@ -109,6 +113,7 @@ impl<'a> Line<'a> {
             fields: seen.fields,
             head_bytes: seen.head_bytes,
             body_bytes: seen.body_bytes,
+            received_bytes: seen.received_bytes,
             outcome: seen.outcome,
             spent: seen.spent,
             ended: now(),
@@ -126,6 +131,7 @@ impl<'a> Line<'a> {
             fields: 0,
             head_bytes: 0,
             body_bytes: 0,
+            received_bytes: 0,
             outcome: Outcome::Whole,
             spent: Spent::default(),
             ended: now(),
@@ -181,10 +187,12 @@ impl<'a> Line<'a> {
             What::BodyBytesOrDash => number(self.body_bytes, out),
             What::HeadBytes => number(self.head_bytes, out),
             What::AllBytes => number(self.head_bytes + self.body_bytes, out),
-            What::ContentLength => match self.get(Known::ContentLength) {
-                Some(length) if !length.is_empty() => escape.write(length, out),
-                _ => number(0, out),
-            },
+            What::ContentLength => {
+                // A number whatever was sent, since formats of JSON have no quotes around it.
+                let length = self.get(Known::ContentLength).and_then(|length| std::str::from_utf8(length).ok()?.trim().parse().ok());
+                number(length.unwrap_or(0), out);
+            }
+            What::ReceivedBytes => number(self.received_bytes, out),
             What::Fields => number(self.fields as u64, out),
             What::Micros => number(self.spent.whole.as_micros() as u64, out),
             What::Millis => number(self.spent.whole.as_millis() as u64, out),

@@ -187,6 +187,39 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
     assert_eq!(lines[5], r#"192.0.2.7\x20x "GET /a%20b?c=d\x20e HTTP/1.1" /path ?c=d e 404 4 \xc3\xa9 a \"kind\" +"#);
 }
 
+/// A length may have zeros in front (RFC 9110, 8.6), and a number of JSON may not; and a body may come without any.
+#[test]
+fn the_size_of_a_body_is_a_number_whatever_the_client_says_of_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines = Lines::open(Destination::File(file.path().to_owned())).unwrap();
+    let format = "{\"said\":%(cl),\"received\":%(received)}".parse::<Format>().unwrap();
+    let log: Arc<dyn Observer> = Arc::new(AccessLog::new(format, lines.clone()));
+    let observed = Observed::new(
+        Of(|exchange: &mut dyn Exchange| {
+            while !exchange.read(10).unwrap().is_empty() {}
+            answer(exchange, b"");
+        }),
+        [log],
+    );
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            let said = path(exchange).into_bytes();
+            exchange.head_mut().set(Known::ContentLength, &said[1..]);
+            observed.handle(exchange);
+        },
+    );
+    let mut peer = server.connect();
+    for said in ["007", "", "nonsense", "99999999999999999999"] {
+        peer.send(format!("/{said} 3\nabc").as_bytes());
+        peer.reply();
+    }
+    server.stop();
+    assert!(lines.flush(PATIENCE));
+    let expected = [7, 0, 0, 0].map(|said| format!("{{\"said\":{said},\"received\":3}}\n")).concat();
+    assert_eq!(read(file.path()), expected);
+}
+
 #[test]
 fn only_what_was_chosen_is_logged() {
     let choice = |change: fn(&mut Choice)| {
