@@ -246,7 +246,7 @@ impl<'a> Line<'a> {
     fn write_address(&self, escape: Escape, out: &mut Vec<u8>) {
         match self.remote {
             // Into a vector, which takes everything.
-            Some(Address::Tcp(address)) => _ = write!(out, "{}", address.ip()),
+            Some(Address::Tcp(address)) => _ = write!(out, "{}", address.ip().to_canonical()),
             Some(_) => {}
             None => {
                 if self.place.forwarded_for {
@@ -310,4 +310,28 @@ fn number(mut number: u64, out: &mut Vec<u8>) {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::*;
+    use crate::wire::Error;
+
+    fn rendered(format: &str, line: &Line<'_>) -> String {
+        let mut out = Vec::new();
+        format.parse::<Format>().unwrap().render(line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// On a socket for both families an IPv4 client has an IPv6 address, and whoever counts its failures looks for one name.
+    #[test]
+    fn a_refused_client_has_the_address_that_it_has_when_it_is_answered() {
+        let error = Error::Timeout { what: "head", seconds: 1 };
+        for (remote, shown) in [("[::ffff:192.0.2.7]:99", "192.0.2.7 99"), ("[2001:db8::1]:99", "2001:db8::1 99")] {
+            let remote = Address::Tcp(remote.parse().unwrap());
+            let refusal = Refusal::new(&remote, &error);
+            assert_eq!(rendered("%h %{remote}p", &Line::refused(&refusal, 1, &Place::default())), shown);
+        }
+    }
 }
