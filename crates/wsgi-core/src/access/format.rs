@@ -198,7 +198,8 @@ fn directive_of(argument: Option<&str>, letter: char) -> Option<What> {
         (Some("sec"), 't') => What::Began(Unit::Seconds),
         (Some("msec"), 't') => What::Began(Unit::Millis),
         (Some("usec"), 't') => What::Began(Unit::Micros),
-        (Some(form), 't') => {
+        // What else Apache knows in this place is no form of strftime, which would print it as it is.
+        (Some(form), 't') if form.contains('%') && !form.starts_with("begin:") && !form.starts_with("end:") => {
             let form = CString::new(form).ok()?;
             // There are as many as an operator writes.
             What::Local(Box::leak(form.into_boxed_c_str()))
@@ -283,6 +284,10 @@ mod tests {
             ("%(addr", "log format ends inside \"%(addr\""),
             ("%h %y", "log format has no directive \"%y\""),
             ("%h %{x}z", "log format has no directive \"%{x}z\""),
+            ("%h %{begin:sec}t", "log format has no directive \"%{begin:sec}t\""),
+            ("%h %{end:%H}t", "log format has no directive \"%{end:%H}t\""),
+            ("%h %{msec_frac}t", "log format has no directive \"%{msec_frac}t\""),
+            ("%h %{}t", "log format has no directive \"%{}t\""),
             ("%h %", "log format ends inside \"%\""),
             ("%h %{Referer", "log format ends inside \"%{Referer\""),
             ("apache", "log format \"apache\" is neither uwsgi, common, combined nor json, and names nothing such as %(uri) or %r"),

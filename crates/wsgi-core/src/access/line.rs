@@ -204,7 +204,7 @@ impl<'a> Line<'a> {
             What::Began(Unit::Millis) => number(self.began() / 1000, out),
             What::Began(Unit::Micros) => number(self.began(), out),
             What::Epoch => number(self.ended / 1_000_000, out),
-            What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, out),
+            What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, escape, out),
             What::Rfc3339 => times::write_rfc3339((self.began() / 1_000_000) as i64, (self.began() / 1000 % 1000) as u32, out),
             What::Pid => number(std::process::id().into(), out),
             What::Worker => number(self.place.worker.into(), out),
@@ -333,5 +333,14 @@ mod tests {
             let refusal = Refusal::new(&remote, &error);
             assert_eq!(rendered("%h %{remote}p", &Line::refused(&refusal, 1, &Place::default())), shown);
         }
+    }
+
+    #[test]
+    fn a_form_of_time_is_escaped_as_its_line_is() {
+        let (remote, error) = (Address::Unix(None), Error::Timeout { what: "head", seconds: 1 });
+        let refusal = Refusal::new(&remote, &error);
+        let line = rendered("{\"t\":\"%{\u{e9} \"%%\"}t\"}", &Line::refused(&refusal, 1, &Place::default()));
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(json["t"], "\u{e9} \"%\"");
     }
 }
