@@ -133,7 +133,8 @@ mod tests {
     /// Prometheus takes nothing at all of a page on which two lines are about the same thing.
     #[test]
     fn no_series_is_told_twice_while_one_process_takes_the_place_of_another() {
-        let mut snapshots: Vec<Snapshot> = [(1, 10), (1, 11), (2, 12)].map(|(worker, pid)| Snapshot { worker, pid, ..Snapshot::default() }).into();
+        let mut snapshots: Vec<Snapshot> =
+            [(1, 10), (1, 11), (2, 12)].map(|(worker, pid)| Snapshot { worker, pid, ..Snapshot::default() }).into();
         (snapshots[0].counters.replies[2], snapshots[1].counters.replies[2]) = (5, 6);
         (snapshots[0].restarts, snapshots[1].restarts) = (3, 4);
         let text = prometheus(&snapshots);
