@@ -36,6 +36,7 @@
 mod connection;
 mod control;
 mod conversation;
+mod delivery;
 mod rest;
 mod sigpipe;
 mod slots;
@@ -640,6 +641,7 @@ impl Entry {
             output: Vec::new(),
             sent: 0,
             state: State::Reading,
+            delivery: None,
             polled: None,
             head_deadline: None,
             remote: link.remote,
