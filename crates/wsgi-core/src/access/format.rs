@@ -67,9 +67,15 @@ impl FromStr for Format {
 impl Format {
     /// Appends a line, without its end.
     pub(super) fn render(&self, line: &Line<'_>, out: &mut Vec<u8>) {
+        let mut quoted = false;
         for item in &self.items {
             match item {
-                Item::Text(text) => out.extend_from_slice(text),
+                Item::Text(text) => {
+                    quoted ^= text.iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
+                    out.extend_from_slice(text);
+                }
+                // A space that no quotes enclose would begin another column.
+                Item::What(what) if self.escape == Escape::Text && !quoted => line.write(what, Escape::Word, out),
                 Item::What(what) => line.write(what, self.escape, out),
             }
         }

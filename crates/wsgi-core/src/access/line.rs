@@ -204,7 +204,7 @@ impl<'a> Line<'a> {
             What::Began(Unit::Millis) => number(self.began() / 1000, out),
             What::Began(Unit::Micros) => number(self.began(), out),
             What::Epoch => number(self.ended / 1_000_000, out),
-            What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, escape, out),
+            What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, spaced(escape), out),
             What::Rfc3339 => times::write_rfc3339((self.began() / 1_000_000) as i64, (self.began() / 1000 % 1000) as u32, out),
             What::Pid => number(std::process::id().into(), out),
             What::Worker => number(self.place.worker.into(), out),
@@ -287,10 +287,18 @@ impl<'a> Line<'a> {
     }
 }
 
-/// For what has no spaces unless somebody forges a column.
+/// For what has no spaces, in quotes or not, unless somebody forges something.
 fn word(escape: Escape) -> Escape {
     match escape {
         Escape::Text => Escape::Word,
+        other => other,
+    }
+}
+
+/// For what only the operator puts spaces into.
+fn spaced(escape: Escape) -> Escape {
+    match escape {
+        Escape::Word => Escape::Text,
         other => other,
     }
 }

@@ -197,7 +197,7 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
         "combined",
         "json",
         "%(addr) %(method) %(uri) %(status) %(size) %(headers) %(var.HTTP_X_ONE) %(var.HTTP_X_TWO) %(uagent)",
-        "%h \"%r\" %U %q %>s %b %{X-One}i %{x-kind}o %X",
+        "%h \"%r\" %U %q %>s %b %{X-One}i \"%{x-kind}o\" %V %{User-Agent}i [%{%d %%}t]",
     ]
     .into_iter()
     .map(|format| {
@@ -216,6 +216,7 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
                 head.set(Known::RemoteAddr, b"10.0.0.1");
                 head.set(Known::HttpXForwardedFor, b"192.0.2.7 x, 10.0.0.2");
                 head.set(Known::HttpUserAgent, agent);
+                head.set(Known::PathInfo, b"/path 200");
                 head.variable(b"HTTP_X_ONE", "\u{e9}".as_bytes());
                 observed.handle(exchange);
             },
@@ -240,8 +241,11 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
     let json: serde_json::Value = serde_json::from_str(&lines[3]).unwrap_or_else(|error| panic!("{error}: {}", lines[3]));
     assert_eq!((&json["status"], &json["bytes"], &json["addr"]), (&404.into(), &4.into(), &"192.0.2.7 x".into()));
     assert_eq!(json["agent"].as_str().map(str::as_bytes), Some(&agent[..]));
-    assert_eq!(lines[4], format!("192.0.2.7\\x20x GET /a%20b?c=d\\x20e 404 {} 3 \\xc3\\xa9 - {escaped}", size + 4));
-    assert_eq!(lines[5], r#"192.0.2.7\x20x "GET /a%20b?c=d\x20e HTTP/1.1" /path ?c=d e 404 4 \xc3\xa9 a \"kind\" +"#);
+    // Where no quotes enclose it, a space would begin another column.
+    let word = escaped.replace(' ', "\\x20");
+    assert_eq!(lines[4], format!("192.0.2.7\\x20x GET /a%20b?c=d\\x20e 404 {} 3 \\xc3\\xa9 - {word}", size + 4));
+    let start = r#"192.0.2.7\x20x "GET /a%20b?c=d\x20e HTTP/1.1" /path\x20200 ?c=d\x20e 404 4 \xc3\xa9 "a \"kind\"" - "#;
+    assert!(lines[5].starts_with(&format!("{start}{word} [")) && lines[5].ends_with(" %]"), "{}", lines[5]);
 }
 
 /// A length may have zeros in front (RFC 9110, 8.6), and a number of JSON may not; and a body may come without any.
