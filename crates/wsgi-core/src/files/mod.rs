@@ -268,7 +268,8 @@ impl StaticFiles {
         }
         let asked = [head.get(Known::ScriptName), head.get(Known::PathInfo)].map(Option::unwrap_or_default).concat();
         if !name.folder && path != name.path && !asked.is_empty() {
-            return Some(Answer::moved(&name::with_slash(&asked, head.get(Known::QueryString).unwrap_or_default())));
+            let [uri, query] = [Known::RequestUri, Known::QueryString].map(|name| head.get(name).unwrap_or_default());
+            return Some(Answer::moved(&name::with_slash(uri, &asked, query)));
         }
         Some(Answer::file(head, self.found(place, &path, opened, head)))
     }
