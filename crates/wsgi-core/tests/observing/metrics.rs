@@ -221,6 +221,8 @@ fn figures_are_told_over_http_and_to_whoever_says_nothing() {
         assert_eq!((&json["workers"][1]["id"], &json["workers"][1]["requests"]), (&2.into(), &7.into()));
         let snapshots: Vec<Snapshot> = serde_json::from_value(json["wsgi"].clone()).unwrap();
         assert_eq!(snapshots, both);
+        let sum: Snapshot = serde_json::from_value(json["wsgi_sum"].clone()).unwrap();
+        assert_eq!((sum.counters.requests(), sum.worker, sum.pid), (14, 0, 0));
     }
 
     assert!(get(&stats, "/else").starts_with("HTTP/1.1 404 "));
