@@ -199,4 +199,10 @@ fn options_say_where_files_are_and_how_long_they_keep() {
     let ended = Process::start(command).wait();
     assert_eq!(ended.status.code(), Some(2));
     assert!(ended.stderr.contains("types, line 2: \"nonsense\" is not a type"), "{}", ended.stderr);
+    // Text is given one, and there would be two.
+    fs::write(folder.path().join("types"), "text/html;charset=koi8-r html\n").unwrap();
+    let mut command = Process::serve_command(["--check-static", "public", "--mime-file", "types", "--chdir"]);
+    command.arg(folder.path());
+    let ended = Process::start(command).wait();
+    assert!(ended.stderr.contains("types, line 1: \"text/html;charset=koi8-r\" is not a type"), "{}", ended.stderr);
 }

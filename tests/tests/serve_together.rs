@@ -157,6 +157,21 @@ fn figures_are_those_of_all_processes_and_stay_where_they_are_at_a_reload_and_an
     eventually("the next master has the figures", || Some(()).filter(|()| site.master() != first && both(&get(site.stats, "/stats").1)));
 }
 
+/// A process that had nothing left to do was gone before it had said that it stops, and was told of as ready for three more seconds.
+#[test]
+fn a_process_that_ends_is_told_of_as_one_that_stops() {
+    let site = Site::start("graceful-timeout = 60\n");
+    site.figures("/stats", |text| text.matches("\"ready\": true").count() == 2);
+    // One of them is kept, and the master with it.
+    let mut kept = TcpStream::connect(site.address).unwrap();
+    kept.write_all(b"GET /sleep HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    site.figures("/stats", |text| text.contains("\"busy\""));
+    site.signal(Signal::TERM);
+    site.figures("/stats", |text| text.matches("\"stopping\": true").count() == 2);
+    let (status, text) = get(site.stats, "/readyz");
+    assert_eq!((status.as_str(), text.as_str()), ("503", "stopping\n"));
+}
+
 #[test]
 fn a_process_with_a_request_that_does_not_end_is_replaced_before_it_goes() {
     let mut site = Site::start("harakiri = 1\nharakiri-graceful-timeout = 0.5\n");

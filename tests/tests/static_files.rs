@@ -397,6 +397,9 @@ fn a_folder_is_its_index_under_a_path_that_ends_in_a_slash() {
         ("/static/docs", "./docs/"),
         ("/static/docs?a=%20b", "./docs/?a=%20b"),
         ("/static//docs", "./docs/"),
+        // What is not separated for the client begins where it begins for the client.
+        ("/static%2Fdocs?x", "./static%2Fdocs/?x"),
+        ("http://x/static/d%6Fcs", "./d%6Fcs/"),
         ("/static/a:b", "./a:b/"),
     ] {
         let seen = browser.get(target);

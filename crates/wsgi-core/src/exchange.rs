@@ -128,6 +128,15 @@ pub trait Exchange: Send {
         self.finish();
     }
 
+    /// Has `told` called when the reply that was finished is over: the system has taken the last of it, or will take no more. For whoever wants to
+    /// know what becomes of a reply whose handler has left it; after `finish` or `finish_with`.
+    ///
+    /// It is called once, soon after the handler's return or much later, on whichever thread finds out, and must not keep that waiting. Exchanges
+    /// that send everything before the handler returns, or cannot tell, give it back. A wrapper around another exchange hands this on.
+    fn when_over(&mut self, told: Told) -> Option<Told> {
+        Some(told)
+    }
+
     /// Whether the peer is known to have gone: a cheap look, without blocking. A `false` may be out of date.
     fn disconnected(&mut self) -> bool;
 
@@ -158,6 +167,21 @@ pub trait Exchange: Send {
         self.data(text.as_bytes());
         self.finish();
     }
+}
+
+/// Who is told what became of a reply, and how many bytes of it the system has taken, framing included: see [`Exchange::when_over`].
+pub type Told = Box<dyn FnOnce(Outcome, u64) + Send>;
+
+/// What became of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was completed.
+    Whole,
+    /// It was begun and given up: the application failed, or broke its own promise, or a file could not be read.
+    Aborted,
+    /// The peer went away, or did not read.
+    Lost,
 }
 
 /// A piece of a body that is sent without its handler: see [`Exchange::finish_with`].

@@ -1,10 +1,11 @@
 //! Seeing requests go by: what came, what was answered, and where the time went.
 //!
 //! ```text
-//!  Observed::handle ──began──▶ each Observer        (an access log, metrics, yours)
+//!  Observed::handle ──began───▶ each Observer        (an access log, metrics, yours)
 //!      handler over Measured, which counts and passes everything on
-//!  Observed::handle ──ended──▶ each Observer, with what was Seen
-//!  engine, gateway ──refused─▶ the same observers: requests that no handler ever saw
+//!  Observed::handle ──left────▶ each Observer: the thread is free
+//!  the same, at once or when the rest of a large reply is sent ──ended──▶ each Observer, with what was Seen
+//!  engine, gateway ──refused──▶ the same observers: requests that no handler ever saw
 //! ```
 //!
 //! **In scope:** what a handler's conversation shows. **Out of scope:** what is made of it; [`access`](crate::access) writes a line,
@@ -22,18 +23,23 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
 
-use crate::exchange::Part;
+pub use crate::exchange::Outcome;
+use crate::exchange::{Part, Told};
 use crate::wire::{Address, Error, Known, RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 
-/// Who is told of every request. Called on the thread of the request, by several threads at once; must not wait.
+/// Who is told of every request. Called by several threads at once; must not wait.
 pub trait Observer: Send + Sync {
-    /// A request is about to be handled, at this time.
+    /// A request is about to be handled by the calling thread, at this time.
     fn began(&self, request: &RequestHead, begun: Instant) {
         let _ = (request, begun);
     }
 
-    /// Its handler has returned.
+    /// The handler has returned to the calling thread.
+    fn left(&self) {}
+
+    /// The request is over. Most often that comes right after [`left`](Self::left); where the rest of a large reply is sent without its handler,
+    /// when the system has taken the last of it or the peer has gone, on any thread.
     fn ended(&self, seen: &Seen<'_>);
 
     /// A request was refused before any handler saw it: it could not be understood, was too large, or did not come in time.
@@ -75,19 +81,7 @@ pub struct Seen<'a> {
     pub spent: Spent,
 }
 
-/// What became of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It was completed.
-    Whole,
-    /// It was begun and given up: the application failed, or broke its own promise.
-    Aborted,
-    /// The peer went away, or did not read.
-    Lost,
-}
-
-/// Where the time of a request went, from its coming to the handler's return.
+/// Where the time of a request went, from its coming to its end: the handler's return, or the last byte of a large reply that is sent without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Spent {
@@ -95,7 +89,7 @@ pub struct Spent {
     /// with its own to the only thread of a [`Server`](crate::server::Server). Where a server has several threads, what has to wait waits in the
     /// system, which does not tell how long.
     pub queued: Duration,
-    /// All that follows, from the handler's beginning to its return.
+    /// All that follows, from the handler's beginning to the end.
     pub whole: Duration,
     /// Of it, waiting for the Python interpreter before the application was called.
     pub attaching: Duration,
@@ -162,18 +156,32 @@ impl<H: Handler> Handler for Observed<H> {
         }
         let outer = NOTES.replace(Some(Notes::default()));
         let mut measured = Measured::new(exchange, self.keeps_reply);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&mut measured)));
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(&mut measured)));
         measured.conclude();
         let notes = NOTES.replace(outer).unwrap_or_default();
-        measured.raised = notes.raised || outcome.is_err();
-        measured.spent.attaching = notes.attaching;
-        measured.spent.queued = came.map_or(Duration::ZERO, |came| begun.saturating_duration_since(came));
-        measured.spent.whole = begun.elapsed();
-        let seen = measured.seen();
-        for observer in &*self.observers {
-            observer.ended(&seen);
+        let outcome = measured.outcome();
+        let Measured { exchange, mut record, .. } = measured;
+        record.raised = notes.raised || handled.is_err();
+        record.spent.attaching = notes.attaching;
+        record.spent.queued = came.map_or(Duration::ZERO, |came| begun.saturating_duration_since(came));
+        record.spent.whole = begun.elapsed();
+        self.observers.iter().for_each(|observer| observer.left());
+        if outcome == Outcome::Whole && record.body_bytes >= LEFT_BYTES {
+            let (request, observers) = (exchange.head().clone(), Arc::clone(&self.observers));
+            let told: Told = Box::new(move |outcome, taken| {
+                // What comes after the handler is nothing but waiting for the peer.
+                let rest = begun.elapsed().saturating_sub(record.spent.whole);
+                record.spent.writing += rest;
+                record.spent.whole += rest;
+                record.tell(&request, outcome, Some(taken), &observers);
+            });
+            if let Some(told) = exchange.when_over(told) {
+                told(Outcome::Whole, 0);
+            }
+        } else {
+            record.tell(exchange.head(), outcome, exchange.taken(), &self.observers);
         }
-        if let Err(panic) = outcome {
+        if let Err(panic) = handled {
             resume_unwind(panic);
         }
     }
@@ -186,40 +194,54 @@ impl<H: Handler> Handler for Observed<H> {
 /// Passes everything on, and counts.
 struct Measured<'a> {
     exchange: &'a mut dyn Exchange,
+    record: Record,
     keeps_reply: bool,
+    /// No body goes to this peer, whatever the handler gives.
+    silent: bool,
+    finished: bool,
+    aborted: bool,
+    lost: bool,
+}
+
+/// What is counted of a request, and outlives its exchange where the reply does.
+#[derive(Default)]
+struct Record {
     reply: Option<ResponseHead>,
     status: u16,
     fields: usize,
     head_bytes: u64,
     body_bytes: u64,
     received_bytes: u64,
-    /// No body goes to this peer, whatever the handler gives.
-    silent: bool,
-    finished: bool,
-    aborted: bool,
-    lost: bool,
     raised: bool,
     spent: Spent,
 }
 
+impl Record {
+    /// Tells observers that the request is over, of whose reply the system has taken so many bytes.
+    fn tell(&self, request: &RequestHead, outcome: Outcome, taken: Option<u64>, observers: &[Arc<dyn Observer>]) {
+        let mut body_bytes = self.body_bytes;
+        if let (Outcome::Aborted | Outcome::Lost, Some(taken)) = (outcome, taken) {
+            body_bytes = body_bytes.min(taken.saturating_sub(self.head_bytes));
+        }
+        let seen = Seen {
+            request,
+            reply: self.reply.as_ref(),
+            status: self.status,
+            fields: self.fields,
+            head_bytes: self.head_bytes,
+            body_bytes,
+            received_bytes: self.received_bytes,
+            outcome,
+            raised: self.raised,
+            spent: self.spent,
+        };
+        observers.iter().for_each(|observer| observer.ended(&seen));
+    }
+}
+
 impl<'a> Measured<'a> {
     fn new(exchange: &'a mut dyn Exchange, keeps_reply: bool) -> Measured<'a> {
-        Measured {
-            exchange,
-            keeps_reply,
-            reply: None,
-            status: 0,
-            fields: 0,
-            head_bytes: 0,
-            body_bytes: 0,
-            received_bytes: 0,
-            silent: false,
-            finished: false,
-            aborted: false,
-            lost: false,
-            raised: false,
-            spent: Spent::default(),
-        }
+        Measured { exchange, record: Record::default(), keeps_reply, silent: false, finished: false, aborted: false, lost: false }
     }
 
     /// Makes up for what the handler left out.
@@ -231,34 +253,16 @@ impl<'a> Measured<'a> {
         }
     }
 
-    fn seen(&self) -> Seen<'_> {
-        let outcome = match (self.lost, self.aborted) {
+    fn outcome(&self) -> Outcome {
+        match (self.lost, self.aborted) {
             (true, _) => Outcome::Lost,
             (false, true) => Outcome::Aborted,
             (false, false) => Outcome::Whole,
-        };
-        let mut body_bytes = self.body_bytes;
-        if outcome != Outcome::Whole {
-            if let Some(taken) = self.exchange.taken() {
-                body_bytes = body_bytes.min(taken.saturating_sub(self.head_bytes));
-            }
-        }
-        Seen {
-            request: self.exchange.head(),
-            reply: self.reply.as_ref(),
-            status: self.status,
-            fields: self.fields,
-            head_bytes: self.head_bytes,
-            body_bytes,
-            received_bytes: self.received_bytes,
-            outcome,
-            raised: self.raised,
-            spent: self.spent,
         }
     }
 
     fn open(&self) -> bool {
-        self.status != 0 && !self.finished && !self.aborted
+        self.record.status != 0 && !self.finished && !self.aborted
     }
 }
 
@@ -284,14 +288,14 @@ impl Exchange for Measured<'_> {
     }
 
     fn start(&mut self, head: &ResponseHead) {
-        if self.status == 0 && !self.aborted {
-            self.status = head.code();
-            self.fields = head.lines().iter().filter(|&&byte| byte == b'\n').count();
+        if self.record.status == 0 && !self.aborted {
+            self.record.status = head.code();
+            self.record.fields = head.lines().iter().filter(|&&byte| byte == b'\n').count();
             // "HTTP/1.1 ", the status, and the empty line behind the fields.
-            self.head_bytes = (b"HTTP/1.1 \r\n\r\n".len() + head.status_line().len() + head.lines().len()) as u64;
+            self.record.head_bytes = (b"HTTP/1.1 \r\n\r\n".len() + head.status_line().len() + head.lines().len()) as u64;
             self.silent = head.bodiless() || self.exchange.head().get(Known::RequestMethod) == Some(b"HEAD");
             if self.keeps_reply {
-                self.reply = Some(head.clone());
+                self.record.reply = Some(head.clone());
             }
         }
         self.exchange.start(head);
@@ -303,7 +307,7 @@ impl Exchange for Measured<'_> {
 
     fn data(&mut self, block: &[u8]) {
         if self.open() && !self.silent {
-            self.body_bytes += block.len() as u64;
+            self.record.body_bytes += block.len() as u64;
         }
         self.exchange.data(block);
     }
@@ -332,15 +336,15 @@ impl Exchange for Measured<'_> {
         }
         let begun = Instant::now();
         let result = self.exchange.read(max);
-        self.spent.reading += begun.elapsed();
-        self.received_bytes += result.as_ref().map_or(0, Bytes::len) as u64;
+        self.record.spent.reading += begun.elapsed();
+        self.record.received_bytes += result.as_ref().map_or(0, Bytes::len) as u64;
         result
     }
 
     fn read_ready(&mut self, max: usize) -> Option<io::Result<Bytes>> {
         let result = self.exchange.read_ready(max);
         if let Some(Ok(piece)) = &result {
-            self.received_bytes += piece.len() as u64;
+            self.record.received_bytes += piece.len() as u64;
         }
         result
     }
@@ -348,7 +352,7 @@ impl Exchange for Measured<'_> {
     fn flush(&mut self) -> io::Result<()> {
         let begun = Instant::now();
         let result = self.exchange.flush();
-        self.spent.writing += begun.elapsed();
+        self.record.spent.writing += begun.elapsed();
         self.lost |= result.is_err();
         result
     }
@@ -356,11 +360,11 @@ impl Exchange for Measured<'_> {
     fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
         if self.open() && !self.silent {
             // As much of it as was sent, if it fails, is found out at the end.
-            self.body_bytes += range.end.saturating_sub(range.start);
+            self.record.body_bytes += range.end.saturating_sub(range.start);
         }
         let begun = Instant::now();
         let result = self.exchange.send_file(file, range);
-        self.spent.writing += begun.elapsed();
+        self.record.spent.writing += begun.elapsed();
         // That the file ended before its range did is not the peer's doing: the handler gives the reply up.
         self.lost |= result.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
         result
@@ -368,11 +372,14 @@ impl Exchange for Measured<'_> {
 
     fn finish_with(&mut self, parts: Vec<Part>) {
         if self.open() && !self.silent {
-            self.body_bytes += parts.iter().map(Part::bytes).sum::<u64>();
+            self.record.body_bytes += parts.iter().map(Part::bytes).sum::<u64>();
         }
         self.finished |= self.open();
-        // Usually the engine sends it when the handler has long returned, so that nobody can tell here what became of it.
         self.exchange.finish_with(parts);
+    }
+
+    fn when_over(&mut self, told: Told) -> Option<Told> {
+        self.exchange.when_over(told)
     }
 
     fn disconnected(&mut self) -> bool {
@@ -432,3 +439,6 @@ thread_local! {
     /// None while nobody wants to know.
     static NOTES: Cell<Option<Notes>> = const { Cell::new(None) };
 }
+
+/// From so many bytes on a reply may not go out at once, so that what becomes of it shows after its handler.
+const LEFT_BYTES: u64 = 16 * 1024;

@@ -104,6 +104,34 @@ fn files_that_are_not_taken_hold_no_thread() {
     }
 }
 
+/// It was closed as one that is over, so that what had come looked whole.
+#[test]
+fn a_reply_that_is_cut_off_by_the_servers_end_does_not_look_whole() {
+    let file = Arc::new(file_with(&vec![b'x'; 64 << 20]));
+    for target in ["rest", "block"] {
+        let file = Arc::clone(&file);
+        let server = Started::new(
+            |server| server,
+            move |exchange: &mut dyn Exchange| {
+                exchange.start(&ResponseHead::of(http::StatusCode::OK));
+                match path(exchange).as_str() {
+                    "/rest" => exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..64 << 20 }]),
+                    _ => {
+                        exchange.data(&vec![b'x'; 64 << 20]);
+                        exchange.finish();
+                    }
+                }
+            },
+        );
+        let mut peer = server.connect();
+        peer.send(format!("/{target} 0\n").as_bytes());
+        assert_eq!(peer.line(), "200 -");
+        server.hurry();
+        server.stop();
+        assert_eq!(peer.stream.read_to_end(&mut Vec::new()).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset, "{target}");
+    }
+}
+
 #[test]
 fn a_rest_whose_request_is_withdrawn_is_left_out() {
     let file = Arc::new(file_with(&vec![b'x'; 64 << 20]));

@@ -67,9 +67,15 @@ impl FromStr for Format {
 impl Format {
     /// Appends a line, without its end.
     pub(super) fn render(&self, line: &Line<'_>, out: &mut Vec<u8>) {
+        let mut quoted = false;
         for item in &self.items {
             match item {
-                Item::Text(text) => out.extend_from_slice(text),
+                Item::Text(text) => {
+                    quoted ^= text.iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
+                    out.extend_from_slice(text);
+                }
+                // A space that no quotes enclose would begin another column.
+                Item::What(what) if self.escape == Escape::Text && !quoted => line.write(what, Escape::Word, out),
                 Item::What(what) => line.write(what, self.escape, out),
             }
         }
@@ -113,6 +119,7 @@ fn variable(name: &str) -> Option<What> {
         "hsize" => What::HeadBytes,
         "size" => What::AllBytes,
         "cl" => What::ContentLength,
+        "received" => What::ReceivedBytes,
         "headers" => What::Fields,
         "micros" => What::Micros,
         "msecs" => What::Millis,
@@ -197,7 +204,8 @@ fn directive_of(argument: Option<&str>, letter: char) -> Option<What> {
         (Some("sec"), 't') => What::Began(Unit::Seconds),
         (Some("msec"), 't') => What::Began(Unit::Millis),
         (Some("usec"), 't') => What::Began(Unit::Micros),
-        (Some(form), 't') => {
+        // What else Apache knows in this place is no form of strftime, which would print it as it is.
+        (Some(form), 't') if form.contains('%') && !form.starts_with("begin:") && !form.starts_with("end:") => {
             let form = CString::new(form).ok()?;
             // There are as many as an operator writes.
             What::Local(Box::leak(form.into_boxed_c_str()))
@@ -241,7 +249,7 @@ const NAMED: &[(&str, &str)] = &[
     (
         "json",
         "{\"time\":\"%(rfc3339)\",\"addr\":\"%(addr)\",\"user\":\"%(user)\",\"method\":\"%(method)\",\"host\":\"%(host)\",\"uri\":\"%(uri)\",\
-         \"proto\":\"%(proto)\",\"status\":%(status),\"bytes\":%(rsize),\"received\":%(cl),\"micros\":%(micros),\"attach_micros\":%(attach_micros),\
+         \"proto\":\"%(proto)\",\"status\":%(status),\"bytes\":%(rsize),\"received\":%(received),\"micros\":%(micros),\"attach_micros\":%(attach_micros),\
          \"read_micros\":%(read_micros),\"write_micros\":%(write_micros),\"outcome\":\"%(outcome)\",\"referer\":\"%(referer)\",\
          \"agent\":\"%(uagent)\",\"id\":\"%(id)\",\"pid\":%(pid),\"worker\":%(wid)}",
     ),
@@ -282,6 +290,10 @@ mod tests {
             ("%(addr", "log format ends inside \"%(addr\""),
             ("%h %y", "log format has no directive \"%y\""),
             ("%h %{x}z", "log format has no directive \"%{x}z\""),
+            ("%h %{begin:sec}t", "log format has no directive \"%{begin:sec}t\""),
+            ("%h %{end:%H}t", "log format has no directive \"%{end:%H}t\""),
+            ("%h %{msec_frac}t", "log format has no directive \"%{msec_frac}t\""),
+            ("%h %{}t", "log format has no directive \"%{}t\""),
             ("%h %", "log format ends inside \"%\""),
             ("%h %{Referer", "log format ends inside \"%{Referer\""),
             ("apache", "log format \"apache\" is neither uwsgi, common, combined nor json, and names nothing such as %(uri) or %r"),

@@ -19,6 +19,7 @@ pub(super) struct Line<'a> {
     fields: usize,
     head_bytes: u64,
     body_bytes: u64,
+    received_bytes: u64,
     outcome: Outcome,
     spent: Spent,
     /// Since the Unix epoch, in microseconds.
@@ -58,7 +59,10 @@ pub(super) enum What {
     BodyBytesOrDash,
     HeadBytes,
     AllBytes,
+    /// What the client said that the body would have, in bytes.
     ContentLength,
+    /// What of the body was read.
+    ReceivedBytes,
     Fields,
     Micros,
     Millis,
@@ -110,6 +114,7 @@ impl<'a> Line<'a> {
             fields: seen.fields,
             head_bytes: seen.head_bytes,
             body_bytes: seen.body_bytes,
+            received_bytes: seen.received_bytes,
             outcome: seen.outcome,
             spent: seen.spent,
             ended: now(),
@@ -127,6 +132,7 @@ impl<'a> Line<'a> {
             fields: 0,
             head_bytes: 0,
             body_bytes: 0,
+            received_bytes: 0,
             outcome: Outcome::Whole,
             spent: Spent::default(),
             ended: now(),
@@ -182,10 +188,12 @@ impl<'a> Line<'a> {
             What::BodyBytesOrDash => number(self.body_bytes, out),
             What::HeadBytes => number(self.head_bytes, out),
             What::AllBytes => number(self.head_bytes + self.body_bytes, out),
-            What::ContentLength => match self.get(Known::ContentLength) {
-                Some(length) if !length.is_empty() => escape.write(length, out),
-                _ => number(0, out),
-            },
+            What::ContentLength => {
+                // A number whatever was sent, since formats of JSON have no quotes around it.
+                let length = self.get(Known::ContentLength).and_then(|length| std::str::from_utf8(length).ok()?.trim().parse().ok());
+                number(length.unwrap_or(0), out);
+            }
+            What::ReceivedBytes => number(self.received_bytes, out),
             What::Fields => number(self.fields as u64, out),
             What::Micros => number(self.spent.whole.as_micros() as u64, out),
             What::Millis => number(self.spent.whole.as_millis() as u64, out),
@@ -197,7 +205,7 @@ impl<'a> Line<'a> {
             What::Began(Unit::Millis) => number(self.began() / 1000, out),
             What::Began(Unit::Micros) => number(self.began(), out),
             What::Epoch => number(self.ended / 1_000_000, out),
-            What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, out),
+            What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, spaced(escape), out),
             What::Rfc3339 => times::write_rfc3339((self.began() / 1_000_000) as i64, (self.began() / 1000 % 1000) as u32, out),
             What::Pid => number(std::process::id().into(), out),
             What::Worker => number(self.place.worker.into(), out),
@@ -239,7 +247,7 @@ impl<'a> Line<'a> {
     fn write_address(&self, escape: Escape, out: &mut Vec<u8>) {
         match self.remote {
             // Into a vector, which takes everything.
-            Some(Address::Tcp(address)) => _ = write!(out, "{}", address.ip()),
+            Some(Address::Tcp(address)) => _ = write!(out, "{}", address.ip().to_canonical()),
             Some(_) => {}
             None => {
                 if self.place.forwarded_for {
@@ -280,7 +288,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// For what has no spaces unless somebody forges a column.
+/// For what has no spaces, in quotes or not, unless somebody forges something.
 fn word(escape: Escape) -> Escape {
     match escape {
         Escape::Text => Escape::Word,
@@ -288,6 +296,47 @@ fn word(escape: Escape) -> Escape {
     }
 }
 
+/// For what only the operator puts spaces into.
+fn spaced(escape: Escape) -> Escape {
+    match escape {
+        Escape::Word => Escape::Text,
+        other => other,
+    }
+}
+
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::*;
+    use crate::wire::Error;
+
+    fn rendered(format: &str, line: &Line<'_>) -> String {
+        let mut out = Vec::new();
+        format.parse::<Format>().unwrap().render(line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// On a socket for both families an IPv4 client has an IPv6 address, and whoever counts its failures looks for one name.
+    #[test]
+    fn a_refused_client_has_the_address_that_it_has_when_it_is_answered() {
+        let error = Error::Timeout { what: "head", seconds: 1 };
+        for (remote, shown) in [("[::ffff:192.0.2.7]:99", "192.0.2.7 99"), ("[2001:db8::1]:99", "2001:db8::1 99")] {
+            let remote = Address::Tcp(remote.parse().unwrap());
+            let refusal = Refusal::new(&remote, &error);
+            assert_eq!(rendered("%h %{remote}p", &Line::refused(&refusal, 1, &Place::default())), shown);
+        }
+    }
+
+    #[test]
+    fn a_form_of_time_is_escaped_as_its_line_is() {
+        let (remote, error) = (Address::Unix(None), Error::Timeout { what: "head", seconds: 1 });
+        let refusal = Refusal::new(&remote, &error);
+        let line = rendered("{\"t\":\"%{\u{e9} \"%%\"}t\"}", &Line::refused(&refusal, 1, &Place::default()));
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(json["t"], "\u{e9} \"%\"");
+    }
 }

@@ -57,7 +57,7 @@ pub struct Choice {
     pub client_errors: bool,
     /// Those that were answered with 5xx, or whose reply was given up.
     pub server_errors: bool,
-    /// Those whose handler took at least this long.
+    /// Those that took at least this long, until the last byte of a large reply was sent.
     pub slower_than: Option<Duration>,
     /// Those whose reply had no body.
     pub empty: bool,

@@ -6,13 +6,15 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
+use super::escape::Escape;
+
 /// `Sat Nov 21 09:45:58 2026`.
 pub(super) const CTIME: &CStr = c"%a %b %e %H:%M:%S %Y";
 /// `21/Nov/2026:09:45:58 +0000`.
 pub(super) const APACHE: &CStr = c"%d/%b/%Y:%H:%M:%S %z";
 
-/// Appends the local time that is `seconds` after the Unix epoch, in a form of `strftime`.
-pub(super) fn write(seconds: i64, form: &'static CStr, out: &mut Vec<u8>) {
+/// Appends the local time that is `seconds` after the Unix epoch, in a form of `strftime`. A form may hold anything.
+pub(super) fn write(seconds: i64, form: &'static CStr, escape: Escape, out: &mut Vec<u8>) {
     thread_local! {
         static LAST: RefCell<Vec<(&'static CStr, i64, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
     }
@@ -25,7 +27,7 @@ pub(super) fn write(seconds: i64, form: &'static CStr, out: &mut Vec<u8>) {
         if *rendered != seconds {
             (*rendered, *text) = (seconds, render(seconds, form));
         }
-        out.extend_from_slice(text);
+        escape.write(text, out);
     });
 }
 
@@ -57,10 +59,7 @@ fn render(seconds: i64, form: &CStr) -> Vec<u8> {
         libc::strftime(text.as_mut_ptr().cast(), text.len(), form.as_ptr(), broken_down.as_ptr())
     };
     text.truncate(length);
-    // The names of months may come from a locale, which nobody here has set; a form may hold anything.
-    let mut clean = Vec::new();
-    super::escape::Escape::Text.write(&text, &mut clean);
-    clean
+    text
 }
 
 #[cfg(test)]
@@ -71,7 +70,7 @@ mod tests {
     fn a_time_is_rendered_in_each_form_and_anew_when_the_second_changes() {
         let shown = |seconds, form| {
             let mut out = Vec::new();
-            write(seconds, form, &mut out);
+            write(seconds, form, Escape::Text, &mut out);
             String::from_utf8(out).unwrap()
         };
         for seconds in [784_111_777, 784_111_778, 784_111_777] {

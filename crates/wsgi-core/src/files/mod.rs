@@ -249,14 +249,17 @@ impl StaticFiles {
     }
 
     fn answer_from(&self, place: &Place, name: &Name, head: &RequestHead, reads: bool) -> Option<Answer> {
-        let (path, opened) = match if name.folder { Lookup::Folder } else { place.folder.open(&name.path, &self.safe) } {
-            Lookup::File(opened) => (name.path.clone(), opened),
+        let (path, found) = match if name.folder { Lookup::Folder } else { place.folder.open(&name.path, &self.safe) } {
             Lookup::Folder => self.index_of(place, name)?,
-            Lookup::Missing => return None,
+            other => (name.path.clone(), other),
+        };
+        let opened = match found {
+            Lookup::File(opened) => opened,
+            Lookup::Missing | Lookup::Folder => return None,
             Lookup::Forbidden if place.checks => return None,
             Lookup::Forbidden => return Some(Answer::plain(StatusCode::FORBIDDEN)),
             Lookup::Failed(error) => {
-                tracing::error!(target: "wsgi", "cannot open {}: {error}", place.folder.path_of(&name.path).display());
+                tracing::error!(target: "wsgi", "cannot open {}: {error}", place.folder.path_of(&path).display());
                 return Some(Answer::plain(StatusCode::SERVICE_UNAVAILABLE));
             }
         };
@@ -265,7 +268,8 @@ impl StaticFiles {
         }
         let asked = [head.get(Known::ScriptName), head.get(Known::PathInfo)].map(Option::unwrap_or_default).concat();
         if !name.folder && path != name.path && !asked.is_empty() {
-            return Some(Answer::moved(&name::with_slash(&asked, head.get(Known::QueryString).unwrap_or_default())));
+            let [uri, query] = [Known::RequestUri, Known::QueryString].map(|name| head.get(name).unwrap_or_default());
+            return Some(Answer::moved(&name::with_slash(uri, &asked, query)));
         }
         Some(Answer::file(head, self.found(place, &path, opened, head)))
     }
@@ -274,16 +278,16 @@ impl StaticFiles {
         self.skipped.iter().any(|end| name.ends_with(end.as_bytes()))
     }
 
-    /// The index file of a folder, and its name.
-    fn index_of(&self, place: &Place, folder: &Name) -> Option<(Vec<u8>, Opened)> {
+    /// The name of a folder's index file, and what that came to; nothing if there is none.
+    fn index_of(&self, place: &Place, folder: &Name) -> Option<(Vec<u8>, Lookup)> {
         self.indexes.iter().find_map(|index| {
             let path = folder.join(index);
             if self.skips(&path) {
                 return None;
             }
             match place.folder.open(&path, &self.safe) {
-                Lookup::File(opened) => Some((path, opened)),
-                _ => None,
+                Lookup::Missing | Lookup::Folder => None,
+                found => Some((path, found)),
             }
         })
     }

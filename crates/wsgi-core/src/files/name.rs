@@ -39,11 +39,18 @@ impl Name {
 /// Where a path without a `/` at its end is sent to, so that what the page links to is found beside it.
 ///
 /// The reference is relative, so that whatever stands before the path on its way here stays; and it begins with `./`, so that it can be taken
-/// neither for another host (`//host`) nor for a scheme (`a:`).
-pub(super) fn with_slash(path: &[u8], query: &[u8]) -> Vec<u8> {
-    let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+/// neither for another host (`//host`) nor for a scheme (`a:`). It is relative to what the client has asked for, which is `uri` where the protocol
+/// tells: what it has written as `%2F` separates nothing there.
+pub(super) fn with_slash(uri: &[u8], path: &[u8], query: &[u8]) -> Vec<u8> {
+    let last = |path| <[u8]>::rsplit(path, |&byte| byte == b'/').next().unwrap_or_default();
+    let written = last(uri.split(|&byte| byte == b'?').next().unwrap_or_default());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
     let mut reference = b"./".to_vec();
-    encode(last, |byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte), &mut reference);
+    if written.is_empty() {
+        encode(last(path), plain, &mut reference);
+    } else {
+        encode(written, |byte| plain(byte) || byte == b'%', &mut reference);
+    }
     reference.push(b'/');
     if !query.is_empty() {
         reference.push(b'?');
@@ -125,7 +132,16 @@ mod tests {
             ("/a?b#c", "", "./a%3Fb%23c/"),
             ("/a%2e\\b", "x\r\ny", "./a%252e%5Cb/?x%0D%0Ay"),
         ] {
-            assert_eq!(String::from_utf8(with_slash(path.as_bytes(), query.as_bytes())).unwrap(), reference);
+            assert_eq!(String::from_utf8(with_slash(b"", path.as_bytes(), query.as_bytes())).unwrap(), reference);
+        }
+        for (uri, reference) in [
+            ("/static%2Fadmin?x", "./static%2Fadmin/"),
+            ("//evil.example", "./evil.example/"),
+            ("http://host/a:b", "./a:b/"),
+            ("/a\r\n\\#", "./a%0D%0A%5C%23/"),
+            ("/", "./admin/"),
+        ] {
+            assert_eq!(String::from_utf8(with_slash(uri.as_bytes(), b"/static/admin", b"")).unwrap(), reference);
         }
     }
 }

@@ -17,9 +17,10 @@ fn extension(name: &[u8]) -> Option<String> {
     std::str::from_utf8(&file[at + 1..]).ok().filter(|extension| !extension.is_empty()).map(str::to_ascii_lowercase)
 }
 
-/// What is appended to a type in `Content-Type`: text is in UTF-8 these days, and browsers guess otherwise.
+/// What is appended to a type in `Content-Type`: text is in UTF-8 these days, and browsers guess otherwise. XML says itself what it is in, and
+/// would not be believed (RFC 7303, 3.2).
 pub(super) fn parameters(kind: &str) -> &'static str {
-    if kind.starts_with("text/") { "; charset=utf-8" } else { "" }
+    if kind.starts_with("text/") && kind != "text/xml" { "; charset=utf-8" } else { "" }
 }
 
 /// Whether files of a type may be worth compressing. Pictures, sound, films and archives are compressed as they are.
@@ -176,6 +177,7 @@ mod tests {
         }
         assert_eq!(of(b"a.\xff", &[]), UNKNOWN);
         assert_eq!((parameters("text/css"), parameters("application/json")), ("; charset=utf-8", ""));
+        assert_eq!((parameters("text/xml"), parameters("application/xml")), ("", ""));
         assert!(
             compressible("image/svg+xml") && compressible("application/json") && !compressible("image/png") && !compressible("font/woff2")
         );

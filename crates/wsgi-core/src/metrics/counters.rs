@@ -92,6 +92,8 @@ impl Counters {
 pub(super) struct Local {
     /// One more than the nanoseconds at which the request that runs began, 0 if none does.
     busy: AtomicU64,
+    /// How many it has run.
+    requests: AtomicU64,
     replies: [AtomicU64; 6],
     aborted: AtomicU64,
     lost: AtomicU64,
@@ -109,6 +111,11 @@ pub(super) struct Local {
 impl Local {
     pub(super) fn begin(&self, at: Duration) {
         self.busy.store(at.as_nanos() as u64 + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        more(&self.requests, 1);
+        self.busy.store(0, Ordering::Relaxed);
     }
 
     /// `queued`: where a proxy tells how long.
@@ -132,12 +139,16 @@ impl Local {
         self.reading.count(spent.reading);
         self.writing.count(spent.writing);
         self.whole.count(spent.whole);
-        self.busy.store(0, Ordering::Relaxed);
     }
 
     /// When the request that runs began.
     pub(super) fn busy_since(&self) -> Option<Duration> {
         self.busy.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_nanos)
+    }
+
+    /// How many requests the thread has run.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub(super) fn read(&self) -> Counters {

@@ -142,11 +142,12 @@ impl Metrics {
         let (mut counters, threads) = {
             let threads = inner.threads();
             let mut counters = threads.ended.clone();
-            let each = threads.living.iter().map(|local| {
-                let own = local.read();
-                counters.add(&own);
+            let each = threads.living.iter().filter_map(|local| {
+                counters.add(&local.read());
                 let busy = local.busy_since().map(|since| now.saturating_sub(since));
-                Thread { requests: own.requests(), busy_millis: busy.map(|time| time.as_millis() as u64) }
+                let thread = Thread { requests: local.requests(), busy_millis: busy.map(|time| time.as_millis() as u64) };
+                // Others have only seen the end of a reply.
+                (thread != Thread::default()).then_some(thread)
             });
             let each: Vec<Thread> = each.collect();
             (counters, each)
@@ -191,6 +192,10 @@ impl std::fmt::Debug for Metrics {
 impl Observer for Metrics {
     fn began(&self, _: &RequestHead, begun: Instant) {
         self.inner.local(|local| local.begin(begun.duration_since(self.inner.origin)));
+    }
+
+    fn left(&self) {
+        self.inner.local(Local::leave);
     }
 
     fn ended(&self, seen: &Seen<'_>) {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::histogram::BOUNDS_MICROS;
 use super::snapshot::Snapshot;
 
-/// The figures of each process, told apart by the label `worker`, for Prometheus to add up.
+/// The figures of each process, told apart by the label `worker`, for Prometheus to add up. Of those with one number, the sum is told.
 pub fn prometheus(snapshots: &[Snapshot]) -> String {
+    let snapshots = &by_worker(snapshots);
     let mut text = Text(String::new());
     let all = |value: fn(&Snapshot) -> u64| snapshots.iter().map(move |snapshot| (snapshot, String::new(), value(snapshot)));
 
@@ -79,6 +80,23 @@ pub fn prometheus(snapshots: &[Snapshot]) -> String {
     text.0
 }
 
+/// One for each number: while a process is replaced there are two, and no series may be told twice.
+fn by_worker(snapshots: &[Snapshot]) -> Vec<Snapshot> {
+    let mut each: Vec<Snapshot> = Vec::new();
+    for snapshot in snapshots {
+        match each.iter_mut().find(|other| other.worker == snapshot.worker) {
+            Some(other) => {
+                // Both have counted from the first one on.
+                let restarts = other.restarts.max(snapshot.restarts);
+                other.merge(snapshot);
+                other.restarts = restarts;
+            }
+            None => each.push(snapshot.clone()),
+        }
+    }
+    each
+}
+
 struct Text(String);
 
 impl Text {
@@ -104,4 +122,29 @@ impl Text {
 /// A value of a label, as the format wants it escaped.
 fn label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Prometheus takes nothing at all of a page on which two lines are about the same thing.
+    #[test]
+    fn no_series_is_told_twice_while_one_process_takes_the_place_of_another() {
+        let mut snapshots: Vec<Snapshot> =
+            [(1, 10), (1, 11), (2, 12)].map(|(worker, pid)| Snapshot { worker, pid, ..Snapshot::default() }).into();
+        (snapshots[0].counters.replies[2], snapshots[1].counters.replies[2]) = (5, 6);
+        (snapshots[0].restarts, snapshots[1].restarts) = (3, 4);
+        let text = prometheus(&snapshots);
+        let names: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        let mut seen = HashSet::new();
+        for name in &names {
+            assert!(seen.insert(name), "{name} is told twice");
+        }
+        assert!(text.contains("\nwsgi_requests_total{worker=\"1\",status=\"2xx\"} 11\n"), "{text}");
+        assert!(text.contains("\nwsgi_restarts_total{worker=\"1\"} 4\n"), "{text}");
+        assert!(text.contains("\nwsgi_threads{worker=\"2\"} 0\n"), "{text}");
+    }
 }

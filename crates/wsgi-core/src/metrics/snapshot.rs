@@ -74,18 +74,18 @@ impl From<&Listening> for Backlog {
     }
 }
 
-/// Whether requests can be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether requests can be answered; the best first, since several processes are as well as the best of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Health {
     /// They can.
     Ready,
     /// The application is not loaded yet.
     Starting,
-    /// A shutdown has begun.
-    Stopping,
     /// All threads have been in one request each for too long. Only this one may need somebody to end the process.
     Stuck,
+    /// A shutdown has begun.
+    Stopping,
 }
 
 impl Snapshot {
@@ -126,9 +126,9 @@ impl Snapshot {
             (one, another) => one.min(another),
         };
         self.restarts += other.restarts;
-        self.ready |= other.ready;
-        self.stopping &= other.stopping;
-        self.stuck &= other.stuck;
+        if other.health() < self.health() {
+            (self.ready, self.stopping, self.stuck) = (other.ready, other.stopping, other.stuck);
+        }
         self.capacity += other.capacity;
         self.threads.extend(other.threads.iter().cloned());
         self.counters.add(&other.counters);
@@ -181,5 +181,23 @@ mod tests {
         assert_eq!((both.listeners, both.ready), (snapshot.listeners.clone(), true));
         assert_eq!(Snapshot::sum(&[]), Snapshot::default());
         assert_eq!(Snapshot::sum([&snapshot]), snapshot);
+    }
+
+    /// While one of several is replaced, requests can be answered only if one of them can answer them.
+    #[test]
+    fn several_are_as_well_as_the_best_of_them() {
+        let with = |ready, stopping, stuck| Snapshot { ready, stopping, stuck, ..Snapshot::default() };
+        let ready = with(true, false, false);
+        let starting = with(false, false, false);
+        let stopping = with(true, true, false);
+        let stuck = with(true, false, true);
+        let health = |each: &[&Snapshot]| Snapshot::sum(each.iter().copied()).health();
+        assert_eq!(health(&[]), Health::Starting);
+        assert_eq!(health(&[&ready, &starting, &stopping, &stuck]), Health::Ready);
+        assert_eq!(health(&[&stopping, &starting]), Health::Starting);
+        assert_eq!(health(&[&stuck, &starting]), Health::Starting);
+        assert_eq!(health(&[&stopping, &stuck]), Health::Stuck);
+        assert_eq!(health(&[&stuck, &stopping]), Health::Stuck);
+        assert_eq!(health(&[&stopping, &stopping]), Health::Stopping);
     }
 }

@@ -124,12 +124,11 @@ fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Sou
 /// One peer, to its end.
 fn answer(mut stream: TcpStream, source: &Source) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     let reply = match request(&mut stream)? {
         None => uwsgi(&source()).into_bytes(),
         Some(head) => reply(&head, source),
     };
-    stream.write_all(&reply)?;
+    send(&stream, &reply, Instant::now() + PATIENCE)?;
     let _ = stream.shutdown(Shutdown::Write);
     // Until the peer has read it: to close while something of it is unread would destroy what it has not read yet.
     stream.set_read_timeout(Some(SILENCE))?;
@@ -155,6 +154,23 @@ fn request(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         limit = until.saturating_duration_since(Instant::now());
     }
     Ok((!head.is_empty()).then_some(head))
+}
+
+/// Sends all of it, by this time: a peer that takes a little now and then would keep others out for as long as it likes.
+fn send(mut stream: &TcpStream, mut reply: &[u8], until: Instant) -> io::Result<()> {
+    while !reply.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(reply) {
+            Ok(sent) => reply = &reply[sent..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn reply(head: &[u8], source: &Source) -> Vec<u8> {
@@ -205,3 +221,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_HEAD: usize = 8 * 1024;
 const MOST_PEERS: usize = 32;
 const PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_takes_a_little_now_and_then_is_given_up_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let peer = std::thread::spawn(move || {
+            let mut taken = 0;
+            while let Ok(more @ 1..) = peer.read(&mut [0; 16 * 1024]) {
+                taken += more;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            taken
+        });
+        let reply = vec![0; 64 << 20];
+        let sent = send(&stream, &reply, Instant::now() + Duration::from_millis(100));
+        assert!(matches!(sent.unwrap_err().kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock));
+        drop(stream);
+        assert!(peer.join().unwrap() < reply.len());
+    }
+}

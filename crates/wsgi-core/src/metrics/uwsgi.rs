@@ -8,7 +8,7 @@ use super::snapshot::{Health, Snapshot};
 /// JSON with the names of uWSGI 2.0 (`core/stats.c`): a worker for each process, and a core for each thread. Times are in microseconds.
 ///
 /// What uWSGI has and this server has not (signals, harakiri of threads, modifiers) is there as zero. What is not in uWSGI's is under the key
-/// `wsgi`: the snapshots as [`Snapshot::to_line`] writes them.
+/// `wsgi`: the snapshots as [`Snapshot::to_line`] writes them; and under `wsgi_sum` all of them together, which are no worker and no process.
 pub fn uwsgi(snapshots: &[Snapshot]) -> String {
     let sum = Snapshot::sum(snapshots);
     let queue: u64 = sum.listeners.iter().map(|backlog| u64::from(backlog.waiting)).sum();
@@ -40,6 +40,7 @@ pub fn uwsgi(snapshots: &[Snapshot]) -> String {
         "sockets": sockets,
         "workers": snapshots.iter().map(worker).collect::<Vec<Value>>(),
         "wsgi": snapshots,
+        "wsgi_sum": Snapshot { worker: 0, pid: 0, ..sum },
     });
     format!("{value:#}\n")
 }

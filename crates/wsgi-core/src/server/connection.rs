@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use rustix::event::epoll::EventFlags;
 
+use super::delivery::Delivery;
 use super::rest::Rest;
 use super::socket::Socket;
+use crate::exchange::Outcome;
 use crate::wire::{Next, Protocol, RequestHead};
 
 /// One connection between events. An idle one has no buffers.
@@ -19,12 +21,30 @@ pub(super) struct Connection {
     pub(super) output: Vec<u8>,
     pub(super) sent: usize,
     pub(super) state: State,
+    /// Of the reply that is being sent, if somebody wants to know.
+    pub(super) delivery: Option<Box<Delivery>>,
     /// What the poller was told to tell of the socket.
     pub(super) polled: Option<EventFlags>,
     /// When the head that is being read must be complete; set by its first byte.
     pub(super) head_deadline: Option<u64>,
     /// The other end, for log lines.
     pub(super) remote: crate::wire::Address,
+}
+
+impl Connection {
+    /// The system has taken some more of the reply.
+    pub(super) fn took(&mut self, bytes: usize) {
+        if let Some(delivery) = &mut self.delivery {
+            delivery.took(bytes);
+        }
+    }
+
+    /// The reply is over.
+    pub(super) fn delivered(&mut self, outcome: Outcome) {
+        if let Some(delivery) = self.delivery.take() {
+            delivery.end(outcome);
+        }
+    }
 }
 
 /// What the connection waits for.

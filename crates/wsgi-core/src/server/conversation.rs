@@ -12,9 +12,10 @@ use http::{Extensions, StatusCode};
 
 use super::Shared;
 use super::connection::Connection;
+use super::delivery::Delivery;
 use super::socket::Received;
 use crate::clock;
-use crate::exchange::{self, Exchange, Part};
+use crate::exchange::{self, Exchange, Part, Told};
 use crate::failure::Failure;
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
@@ -478,6 +479,14 @@ impl Exchange for Conversation<'_> {
             self.discard_body();
             self.end = Some(Ending::Rest(parts));
         }
+    }
+
+    fn when_over(&mut self, told: Told) -> Option<Told> {
+        if self.end.is_none() || self.gone.is_some() {
+            return Some(told);
+        }
+        self.connection.delivery = Some(Box::new(Delivery::new(told, self.taken)));
+        None
     }
 
     fn disconnected(&mut self) -> bool {

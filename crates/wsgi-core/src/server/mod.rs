@@ -36,6 +36,7 @@
 mod connection;
 mod control;
 mod conversation;
+mod delivery;
 mod rest;
 mod sigpipe;
 mod slots;
@@ -62,6 +63,7 @@ use self::status::Traffic;
 pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
+use crate::clock::NEVER;
 use crate::listening::Door;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
 use crate::observe::{Observer, Refusal};
@@ -297,6 +299,7 @@ impl Running {
         for worker in ended {
             let _ = worker.join();
         }
+        self.shared.cut_off();
         if !stuck.is_empty() {
             tracing::warn!(target: "wsgi", "{} threads are still inside a handler", stuck.len());
         }
@@ -589,6 +592,22 @@ impl Shared {
         }
     }
 
+    /// Closes what is still open, when no worker looks at it any more: whoever has a [`Handle`] keeps the slots. What a peer has of a reply that is
+    /// cut off must not look whole.
+    fn cut_off(&self) {
+        for index in self.slots.indexes() {
+            self.slots.slot(index).visit(|_, place| {
+                if let Some(connection) = place.take() {
+                    if matches!(connection.state, State::Sending { .. } | State::Writing { .. }) {
+                        connection.socket.reset_on_close();
+                    }
+                    self.slots.release(index);
+                }
+                NEVER
+            });
+        }
+    }
+
     /// Takes what the system has accepted already, unless it is others', then closes the listeners.
     fn close_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
@@ -646,6 +665,7 @@ impl Entry {
             output: Vec::new(),
             sent: 0,
             state: State::Reading,
+            delivery: None,
             polled: None,
             head_deadline: None,
             remote: link.remote,

@@ -42,7 +42,7 @@ impl Rest {
     /// # Errors
     /// The peer is gone; or the file cannot be read, or ends before its range does. The reply cannot be completed.
     pub(super) fn advance(&mut self, connection: &mut Connection) -> io::Result<Progress> {
-        let Connection { socket, protocol, output, .. } = connection;
+        let Connection { socket, protocol, output, delivery, .. } = connection;
         let Some(part) = self.parts.front_mut() else { return Ok(Progress::Done) };
         let (file, range) = match part {
             Part::Bytes(bytes) if bytes.is_empty() => return Ok(self.next_part()),
@@ -79,7 +79,10 @@ impl Rest {
             let len = usize::try_from(self.announced).unwrap_or(usize::MAX).min(SEND_FILE_BYTES);
             match socket.send_file(file, &mut range.start, len) {
                 Ok(Some(0)) => return Ok(Progress::Full),
-                Ok(Some(moved)) => moved,
+                Ok(Some(moved)) => {
+                    delivery.iter_mut().for_each(|delivery| delivery.took(moved));
+                    moved
+                }
                 Ok(None) => return Err(exchange::ended_early(&piece)),
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     self.copied = true;

@@ -15,6 +15,7 @@ use super::rest::{Progress, Rest};
 use super::socket::Received;
 use super::{Accepted, Key, Shared};
 use crate::clock::{self, NEVER, deadline};
+use crate::exchange::Outcome;
 use crate::observe;
 use crate::panics::survive;
 use crate::wire::{BodyLength, CloseReason, Error, Event, Known, Next};
@@ -293,6 +294,7 @@ impl Worker {
         loop {
             let progress = match take_more(connection, time, &mut until) {
                 Ok(true) if !rest.inside_piece() && connection.protocol.withdraws() && withdrawn(connection, &mut self.scratch) => {
+                    connection.delivered(Outcome::Lost);
                     let next = connection.protocol.abort(&mut self.scratch.output);
                     return self.send(connection, next);
                 }
@@ -325,6 +327,7 @@ impl Worker {
                 // The file, then. Whatever were sent now would be taken for what is missing.
                 Err(error) => {
                     tracing::error!(target: "wsgi", remote = %connection.remote, "reply broken off: {error}");
+                    connection.delivered(Outcome::Aborted);
                     connection.socket.reset_on_close();
                     return Step::Close;
                 }
@@ -371,6 +374,9 @@ impl Worker {
     /// The reply is sent. What now?
     fn follow(&mut self, connection: &mut Connection, next: Next) -> Step {
         connection.state = State::Reading;
+        if next != Next::Close(CloseReason::Reset) {
+            connection.delivered(Outcome::Whole);
+        }
         match next {
             Next::Request => Step::Again,
             Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {
@@ -423,7 +429,10 @@ fn send_some(connection: &mut Connection, output: &mut Vec<u8>) -> io::Result<bo
                 connection.sent = at;
                 return Ok(false);
             }
-            Ok(sent) => at += sent,
+            Ok(sent) => {
+                at += sent;
+                connection.took(sent);
+            }
             Err(error) => {
                 output.clear();
                 return Err(error);
@@ -442,6 +451,7 @@ fn take_more(connection: &mut Connection, time: Duration, until: &mut u64) -> io
             0 => return Ok(false),
             sent => {
                 connection.sent += sent;
+                connection.took(sent);
                 *until = deadline(time);
             }
         }

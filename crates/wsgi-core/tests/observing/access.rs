@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::serving::{IntoHandler, Of, PATIENCE, Started, answer, path, stream, wait_until};
+use crate::serving::{IntoHandler, Of, PATIENCE, Started, answer, file_with, path, stream, wait_until};
 use wsgi_core::access::{AccessLog, Choice, Destination, Format, Lines};
 use wsgi_core::observe::{Observed, Observer};
 use wsgi_core::server::Timeouts;
 use wsgi_core::wire::{Known, ResponseHead};
-use wsgi_core::{Exchange, Handler};
+use wsgi_core::{Exchange, Handler, Part};
 
 /// A server whose requests have lines in a file.
 struct Logged {
@@ -22,12 +22,16 @@ struct Logged {
 
 impl Logged {
     fn new<M>(format: &str, choice: Choice, handler: impl IntoHandler<M>) -> Logged {
+        let timeouts = Timeouts { write: Duration::from_millis(200), head: Duration::from_millis(200), ..Timeouts::default() };
+        Logged::with(timeouts, format, choice, handler)
+    }
+
+    fn with<M>(timeouts: Timeouts, format: &str, choice: Choice, handler: impl IntoHandler<M>) -> Logged {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines = Lines::open(Destination::File(file.path().to_owned())).unwrap();
         let log = Arc::new(AccessLog::new(format.parse().unwrap(), lines).choose(choice));
         let observer: Arc<dyn Observer> = log.clone();
         let handler = Observed::new(handler.into_handler(), [observer.clone()]);
-        let timeouts = Timeouts { write: Duration::from_millis(200), head: Duration::from_millis(200), ..Timeouts::default() };
         let server = Started::new(|server| server.timeouts(timeouts).observer(observer), handler);
         Logged { server, log, file }
     }
@@ -106,6 +110,59 @@ fn status_and_bytes_are_those_that_were_sent() {
     assert!((1..64 << 20).contains(&taken), "{line}");
 }
 
+/// A download that the client breaks off was logged as whole, with all of its bytes, as soon as it had begun.
+#[test]
+fn a_reply_that_is_sent_without_its_handler_has_its_line_when_it_is_over() {
+    let big = Arc::new(file_with(&vec![b'x'; 64 << 20]));
+    let short = Arc::new(file_with(&[b'x'; 100_000]));
+    let handler = move |exchange: &mut dyn Exchange| {
+        let path = path(exchange);
+        exchange.start(&ResponseHead::plain(http::StatusCode::OK, 64 << 20));
+        match path.as_str() {
+            "/bytes" => {
+                exchange.data(&vec![b'x'; 64 << 20]);
+                exchange.finish();
+            }
+            "/short" => exchange.finish_with(vec![Part::File { file: Arc::clone(&short), range: 0..64 << 20 }]),
+            _ => exchange.finish_with(vec![Part::File { file: Arc::clone(&big), range: 0..64 << 20 }]),
+        }
+    };
+    let server = Logged::with(Timeouts::default(), "%(status) %(rsize) %(outcome) %(path)", Choice::default(), handler);
+    let mut count = 0;
+    for target in ["/raw", "/copied", "/bytes"] {
+        let mut peer = server.server.connect();
+        peer.send(format!("{target} 0\n").as_bytes());
+        assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+        assert_eq!(server.lines(count).len(), count, "it is still being sent");
+        assert_eq!(peer.body(target, 64 << 20).len(), 64 << 20);
+        count += 1;
+        assert_eq!(server.lines(count)[count - 1], format!("200 {} whole {target}", 64 << 20));
+        // The connection is good for another.
+        peer.send(format!("{target} 0\n").as_bytes());
+        assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+        drop(peer);
+        count += 1;
+        let line = server.lines(count).pop().unwrap();
+        let taken: u64 = line.strip_prefix("200 ").unwrap().strip_suffix(&format!(" lost {target}")).unwrap().parse().unwrap();
+        assert!((1..64 << 20).contains(&taken), "{line}");
+    }
+    let mut peer = server.server.connect();
+    peer.send(b"/short 0\n");
+    let _ = std::io::Read::read_to_end(&mut peer.stream, &mut Vec::new());
+    let line = server.lines(count + 1).pop().unwrap();
+    let taken: u64 = line.strip_prefix("200 ").unwrap().strip_suffix(" aborted /short").unwrap().parse().unwrap();
+    // What its head took is known about.
+    assert!((99_000..=100_000).contains(&taken), "{line}");
+    // What is cut off at the end has a line too.
+    let mut peer = server.server.connect();
+    peer.send(b"/raw 0\n");
+    peer.line();
+    server.server.hurry();
+    server.server.stop();
+    let line = server.lines(count + 2).pop().unwrap();
+    assert!(line.ends_with(" lost /raw"), "{line}");
+}
+
 #[test]
 fn requests_that_no_handler_sees_have_a_line() {
     let server = Logged::new("combined", Choice::default(), |_: &mut dyn Exchange| panic!("no request is whole"));
@@ -140,7 +197,7 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
         "combined",
         "json",
         "%(addr) %(method) %(uri) %(status) %(size) %(headers) %(var.HTTP_X_ONE) %(var.HTTP_X_TWO) %(uagent)",
-        "%h \"%r\" %U %q %>s %b %{X-One}i %{x-kind}o %X",
+        "%h \"%r\" %U %q %>s %b %{X-One}i \"%{x-kind}o\" %V %{User-Agent}i [%{%d %%}t]",
     ]
     .into_iter()
     .map(|format| {
@@ -159,6 +216,7 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
                 head.set(Known::RemoteAddr, b"10.0.0.1");
                 head.set(Known::HttpXForwardedFor, b"192.0.2.7 x, 10.0.0.2");
                 head.set(Known::HttpUserAgent, agent);
+                head.set(Known::PathInfo, b"/path 200");
                 head.variable(b"HTTP_X_ONE", "\u{e9}".as_bytes());
                 observed.handle(exchange);
             },
@@ -183,8 +241,44 @@ fn each_format_tells_what_a_client_sent_and_no_client_forges_a_line() {
     let json: serde_json::Value = serde_json::from_str(&lines[3]).unwrap_or_else(|error| panic!("{error}: {}", lines[3]));
     assert_eq!((&json["status"], &json["bytes"], &json["addr"]), (&404.into(), &4.into(), &"192.0.2.7 x".into()));
     assert_eq!(json["agent"].as_str().map(str::as_bytes), Some(&agent[..]));
-    assert_eq!(lines[4], format!("192.0.2.7\\x20x GET /a%20b?c=d\\x20e 404 {} 3 \\xc3\\xa9 - {escaped}", size + 4));
-    assert_eq!(lines[5], r#"192.0.2.7\x20x "GET /a%20b?c=d\x20e HTTP/1.1" /path ?c=d e 404 4 \xc3\xa9 a \"kind\" +"#);
+    // Where no quotes enclose it, a space would begin another column.
+    let word = escaped.replace(' ', "\\x20");
+    assert_eq!(lines[4], format!("192.0.2.7\\x20x GET /a%20b?c=d\\x20e 404 {} 3 \\xc3\\xa9 - {word}", size + 4));
+    let start = r#"192.0.2.7\x20x "GET /a%20b?c=d\x20e HTTP/1.1" /path\x20200 ?c=d\x20e 404 4 \xc3\xa9 "a \"kind\"" - "#;
+    assert!(lines[5].starts_with(&format!("{start}{word} [")) && lines[5].ends_with(" %]"), "{}", lines[5]);
+}
+
+/// A length may have zeros in front (RFC 9110, 8.6), and a number of JSON may not; and a body may come without any.
+#[test]
+fn the_size_of_a_body_is_a_number_whatever_the_client_says_of_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lines = Lines::open(Destination::File(file.path().to_owned())).unwrap();
+    let format = "{\"said\":%(cl),\"received\":%(received)}".parse::<Format>().unwrap();
+    let log: Arc<dyn Observer> = Arc::new(AccessLog::new(format, lines.clone()));
+    let observed = Observed::new(
+        Of(|exchange: &mut dyn Exchange| {
+            while !exchange.read(10).unwrap().is_empty() {}
+            answer(exchange, b"");
+        }),
+        [log],
+    );
+    let server = Started::new(
+        |server| server,
+        move |exchange: &mut dyn Exchange| {
+            let said = path(exchange).into_bytes();
+            exchange.head_mut().set(Known::ContentLength, &said[1..]);
+            observed.handle(exchange);
+        },
+    );
+    let mut peer = server.connect();
+    for said in ["007", "", "nonsense", "99999999999999999999"] {
+        peer.send(format!("/{said} 3\nabc").as_bytes());
+        peer.reply();
+    }
+    server.stop();
+    assert!(lines.flush(PATIENCE));
+    let expected = [7, 0, 0, 0].map(|said| format!("{{\"said\":{said},\"received\":3}}\n")).concat();
+    assert_eq!(read(file.path()), expected);
 }
 
 #[test]

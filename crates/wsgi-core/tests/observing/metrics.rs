@@ -3,16 +3,16 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::serving::{IntoHandler, Of, PATIENCE, Started, answer, path, wait_for, wait_until};
-use wsgi_core::Exchange;
+use crate::serving::{IntoHandler, Of, PATIENCE, Started, answer, file_with, path, wait_for, wait_until};
 use wsgi_core::metrics::{Health, Metrics, Snapshot, Stats, prometheus};
 use wsgi_core::observe::Observed;
 use wsgi_core::wire::{Address, RequestHead, ResponseHead};
 use wsgi_core::workers::{Request, Workers};
+use wsgi_core::{Exchange, Part};
 
 fn measured<M>(metrics: &Metrics, threads: usize, handler: impl IntoHandler<M>) -> Started {
     let observer = metrics.observer();
@@ -81,6 +81,41 @@ fn requests_connections_and_bytes_are_counted() {
     assert_eq!(metrics.snapshot().counters.requests(), 5);
     assert_eq!(metrics.snapshot().threads.len(), 0);
     assert!(metrics.snapshot().stopping);
+}
+
+/// A slow reader of a large file holds no thread, and so no thread is busy with it; it is counted when it has its file.
+#[test]
+fn a_reply_that_is_sent_without_its_handler_is_counted_when_it_is_over() {
+    let metrics = Metrics::new();
+    let file = Arc::new(file_with(&vec![b'x'; 64 << 20]));
+    let server = measured(&metrics, 2, move |exchange: &mut dyn Exchange| {
+        exchange.start(&ResponseHead::plain(http::StatusCode::OK, 64 << 20));
+        exchange.finish_with(vec![Part::File { file: Arc::clone(&file), range: 0..64 << 20 }]);
+    });
+    let mut peer = server.connect();
+    peer.send(b"/raw 0\n");
+    assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+    wait_until(|| metrics.snapshot().connections.writing == 1);
+    let snapshot = metrics.snapshot();
+    assert_eq!((snapshot.busy(), snapshot.counters.requests()), (0, 0));
+    let ran: Vec<u64> = snapshot.threads.iter().map(|thread| thread.requests).collect();
+    assert_eq!(ran, [1]);
+    let before = Instant::now();
+    wait_until(|| before.elapsed() > Duration::from_millis(3));
+    assert_eq!(peer.body("/raw", 64 << 20).len(), 64 << 20);
+    wait_until(|| metrics.snapshot().counters.requests() == 1);
+    let counters = metrics.snapshot().counters;
+    assert_eq!((counters.reply_body_bytes, counters.lost), (64 << 20, 0));
+    assert!(counters.times.writing.sum_nanos > 3_000_000 && counters.times.whole.sum_nanos > 3_000_000, "{counters:?}");
+    drop(peer);
+    let mut peer = server.connect();
+    peer.send(b"/raw 0\n");
+    assert_eq!(peer.line(), format!("200 {}", 64 << 20));
+    drop(peer);
+    wait_until(|| metrics.snapshot().counters.lost == 1);
+    assert!(metrics.snapshot().counters.reply_body_bytes < 2 * (64 << 20));
+    let ran: u64 = metrics.snapshot().threads.iter().map(|thread| thread.requests).sum();
+    assert_eq!(ran, 2);
 }
 
 #[test]
@@ -186,6 +221,8 @@ fn figures_are_told_over_http_and_to_whoever_says_nothing() {
         assert_eq!((&json["workers"][1]["id"], &json["workers"][1]["requests"]), (&2.into(), &7.into()));
         let snapshots: Vec<Snapshot> = serde_json::from_value(json["wsgi"].clone()).unwrap();
         assert_eq!(snapshots, both);
+        let sum: Snapshot = serde_json::from_value(json["wsgi_sum"].clone()).unwrap();
+        assert_eq!((sum.counters.requests(), sum.worker, sum.pid), (14, 0, 0));
     }
 
     assert!(get(&stats, "/else").starts_with("HTTP/1.1 404 "));

@@ -51,6 +51,10 @@ impl Started {
         self.handle.shutdown();
     }
 
+    pub(crate) fn hurry(&self) {
+        self.handle.hurry();
+    }
+
     /// Ends, and says how many threads are stuck.
     pub(crate) fn stop(&self) -> usize {
         self.shutdown();

@@ -95,17 +95,22 @@ pub(crate) fn listen(address: &ListenAddress, source: impl Fn() -> Vec<Snapshot>
 }
 
 /// Sends a worker's figures to its master, again and again, from a thread of its own.
-pub(crate) fn report(metrics: Metrics, worker: Worker) {
+pub(crate) fn report_on(metrics: Metrics, worker: Worker) {
     thread::spawn(move || {
         loop {
-            let mut snapshot = metrics.snapshot();
-            // A report has its bounds, and so many threads are more than anybody reads about.
-            snapshot.threads.truncate(MOST_THREADS);
-            // A master that is gone has other ways to tell, and one that is busy gets the next one.
-            let _ = worker.report(snapshot.to_line().as_bytes());
+            report(&metrics, &worker);
             thread::sleep(EVERY);
         }
     });
+}
+
+/// Sends them as they are now.
+pub(crate) fn report(metrics: &Metrics, worker: &Worker) {
+    let mut snapshot = metrics.snapshot();
+    // A report has its bounds, and so many threads are more than anybody reads about.
+    snapshot.threads.truncate(MOST_THREADS);
+    // A master that is gone has other ways to tell, and one that is busy gets the next one.
+    let _ = worker.report(snapshot.to_line().as_bytes());
 }
 
 /// How often workers send figures.

@@ -109,6 +109,8 @@ pub(crate) struct Seeing {
     reopen: Reopen,
     log: Option<Arc<AccessLog>>,
     metrics: Option<Metrics>,
+    /// This process is one, and tells its figures to its master.
+    worker: Option<Worker>,
     request_ids: bool,
     _stats: Option<Stats>,
 }
@@ -121,7 +123,8 @@ impl Seeing {
     /// A file or an address cannot be had.
     pub(crate) fn begin(options: &Options, worker: Option<&Worker>) -> Result<Seeing, Failure> {
         let reopen = Reopen { log_to: options.log_to.clone(), lines: None };
-        let mut seeing = Seeing { reopen, log: None, metrics: None, request_ids: options.request_ids, _stats: None };
+        let mut seeing =
+            Seeing { reopen, log: None, metrics: None, worker: worker.cloned(), request_ids: options.request_ids, _stats: None };
         let number = worker.map_or(0, Worker::number);
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
@@ -177,13 +180,20 @@ impl Seeing {
     }
 
     /// Says that requests are answered; of a worker to its master, from now on again and again.
-    pub(crate) fn running(&self, server: Handle, worker: Option<&Worker>) {
+    pub(crate) fn running(&self, server: Handle) {
         if let Some(metrics) = &self.metrics {
             metrics.server(server);
             metrics.set_ready(true);
-            if let Some(worker) = worker {
-                figures::report(metrics.clone(), worker.clone());
+            if let Some(worker) = &self.worker {
+                figures::report_on(metrics.clone(), worker.clone());
             }
+        }
+    }
+
+    /// Says that none are answered any more: a worker that ends might be gone before its next report.
+    pub(crate) fn stopped(&self) {
+        if let (Some(metrics), Some(worker)) = (&self.metrics, &self.worker) {
+            figures::report(metrics, worker);
         }
     }
 

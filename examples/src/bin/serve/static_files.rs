@@ -196,7 +196,7 @@ fn with_types(mut files: StaticFiles, path: &Path) -> Result<StaticFiles, String
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
         let Some(kind) = words.next() else { continue };
         let wrong = |reason: &str| format!("{}, line {number}: {kind:?} {reason}", path.display());
-        if !kind.contains('/') {
+        if !kind.contains('/') || kind.contains(';') {
             return Err(wrong("is not a type such as text/css"));
         }
         for extension in words {
