@@ -248,10 +248,9 @@ impl<Id: Copy + PartialEq> Crew<Id> {
         self.members.is_empty()
     }
 
-    /// Whether all are there that should be, all of the wanted generation, and nobody else.
+    /// Whether as many serve as should, and nobody of another generation is left. Some of them may be about to be renewed.
     pub(super) fn is_complete(&self) -> bool {
-        self.members.len() == self.rules.size as usize
-            && self.members.iter().all(|member| member.generation == self.wanted && matches!(member.state, State::Ready { .. }))
+        self.serving() >= self.rules.size as usize && self.members.iter().all(|member| member.generation == self.wanted)
     }
 
     /// How many serve.
@@ -585,5 +584,26 @@ mod tests {
         play.crew.leaves(1, play.now);
         assert_eq!(play.acts(), ["+3"]);
         assert_eq!(play.ends(1), (End::Asked, vec![]));
+    }
+
+    #[test]
+    fn who_serves_is_enough_while_others_are_renewed_again_and_again() {
+        let mut play = Play::new(2);
+        play.acts();
+        assert_eq!(play.ready(1), ["+2"]);
+        play.crew.renew(1);
+        assert_eq!(play.ready(2), ["+3"]);
+        assert!(play.crew.is_complete(), "two serve, and a third will");
+        play.crew.reload();
+        assert!(!play.crew.is_complete());
+        assert_eq!(play.ready(3), ["-1"]);
+        assert_eq!(play.ends(1).1, ["+4"]);
+        assert_eq!(play.ready(4), ["-2"]);
+        assert_eq!(play.ends(2).1, ["+5"], "the third is of the generation before");
+        play.crew.renew(4);
+        assert_eq!(play.ready(5), ["-3"]);
+        assert!(!play.crew.is_complete(), "one of the generation before is still there");
+        assert_eq!(play.ends(3).1, ["+6"]);
+        assert!(play.crew.is_complete());
     }
 }
