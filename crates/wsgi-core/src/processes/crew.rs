@@ -31,6 +31,7 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct Crew<Id> {
     rules: Rules,
+    /// In the order in which they were started, which is that in which they are replaced.
     members: Vec<Member<Id>>,
     /// The generation that every worker should be of.
     wanted: u32,
@@ -207,7 +208,7 @@ impl<Id: Copy + PartialEq> Crew<Id> {
 
     pub(super) fn ended(&mut self, id: Id, now: Instant) -> Option<End> {
         let index = self.members.iter().position(|member| member.id == id)?;
-        let Member { number, generation, state, .. } = self.members.swap_remove(index);
+        let Member { number, generation, state, .. } = self.members.remove(index);
         let settled = |failures: Option<Instant>| {
             self.members.iter().any(|member| match member.state {
                 State::Ready { since } => since + SETTLED <= now && failures.is_none_or(|failure| since >= failure),
@@ -605,5 +606,21 @@ mod tests {
         assert!(!play.crew.is_complete(), "one of the generation before is still there");
         assert_eq!(play.ends(3).1, ["+6"]);
         assert!(play.crew.is_complete());
+    }
+
+    #[test]
+    fn who_has_waited_longest_is_replaced_first() {
+        let mut play = Play::settled(3);
+        play.crew.reload();
+        assert_eq!(play.acts(), ["+4"]);
+        assert_eq!(play.ready(4), ["-1"]);
+        // It would be the next again and again.
+        play.crew.renew(4);
+        assert_eq!(play.ends(1).1, ["+5"]);
+        assert_eq!(play.ready(5), ["-2"]);
+        assert_eq!(play.ends(2).1, ["+6"]);
+        assert_eq!(play.ready(6), ["-3"]);
+        assert_eq!(play.ends(3).1, ["+7"]);
+        assert_eq!(play.ready(7), ["-4"]);
     }
 }
