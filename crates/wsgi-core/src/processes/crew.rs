@@ -273,8 +273,12 @@ impl<Id: Copy + PartialEq> Crew<Id> {
     }
 
     fn failed(&mut self, now: Instant, was_ready: bool) {
-        self.failures += 1;
         self.last_failure = Some(now);
+        // What makes one fail makes others fail with it: that is no reason to wait longer.
+        if self.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.failures += 1;
         let (least, most) = self.rules.backoff;
         // What was ready once is worth another try without waiting.
         let wait =
@@ -622,5 +626,24 @@ mod tests {
         assert_eq!(play.ready(6), ["-3"]);
         assert_eq!(play.ends(3).1, ["+7"]);
         assert_eq!(play.ready(7), ["-4"]);
+    }
+
+    #[test]
+    fn those_that_die_together_have_failed_once() {
+        let mut play = Play::settled(4);
+        for id in 1..=4 {
+            play.ends(id);
+        }
+        let started = play.last;
+        for id in 5..=started {
+            play.ready(id);
+        }
+        let mut last = Vec::new();
+        for id in 5..=started {
+            last = play.ends(id).1;
+        }
+        assert_eq!(last, [""; 0]);
+        let wait = play.crew.next_deadline().unwrap() - play.now;
+        assert!(wait <= Duration::from_secs(2), "{wait:?}");
     }
 }
