@@ -177,10 +177,12 @@ impl<Id: Copy + PartialEq> Crew<Id> {
         member.map(|member| member.renew = true).is_some()
     }
 
-    /// Every worker is to be replaced.
+    /// Every worker is to be replaced. What has failed before may be mended by now: nobody waits for that.
     pub(super) fn reload(&mut self) {
         self.latest += 1;
         self.wanted = self.latest;
+        self.failures = 0;
+        self.retry_at = None;
     }
 
     /// A worker goes by itself, and in order.
@@ -645,5 +647,21 @@ mod tests {
         assert_eq!(last, [""; 0]);
         let wait = play.crew.next_deadline().unwrap() - play.now;
         assert!(wait <= Duration::from_secs(2), "{wait:?}");
+    }
+
+    #[test]
+    fn who_asks_for_a_reload_does_not_wait_for_the_next_attempt_of_what_fails() {
+        let mut play = Play::settled(1);
+        play.ends(1);
+        for _ in 0..5 {
+            play.ends(play.last);
+            play.now = play.crew.next_deadline().unwrap();
+            play.acts();
+        }
+        assert_eq!(play.ends(play.last).1, [""; 0]);
+        play.crew.reload();
+        assert_eq!(play.acts(), [format!("+{}", play.last)]);
+        play.ready(play.last);
+        assert!(play.crew.is_complete());
     }
 }
