@@ -195,6 +195,7 @@ impl<Id: Copy + PartialEq> Crew<Id> {
 
     pub(super) fn stop(&mut self, backlog: Backlog) {
         self.stopping = Some(backlog);
+        self.retry_at = None;
     }
 
     /// Nobody waits longer than this.
@@ -663,5 +664,16 @@ mod tests {
         assert_eq!(play.acts(), [format!("+{}", play.last)]);
         play.ready(play.last);
         assert!(play.crew.is_complete());
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_left_to_wake_up_for_but_those_who_leave() {
+        let mut play = Play::settled(1);
+        play.crew.renew(1);
+        play.acts();
+        assert_eq!(play.ends(2).0, End::StartFailed { number: 1 });
+        play.crew.stop(Backlog::Ours);
+        assert_eq!(play.acts(), ["-1 drain"]);
+        assert_eq!(play.crew.next_deadline(), Some(play.now + Duration::from_secs(30)));
     }
 }
