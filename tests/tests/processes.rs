@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,10 @@ impl Site {
         fs::write(self.folder.path().join(name), content).expect("a file");
     }
 
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.folder.path().join(name)).expect("a file");
+    }
+
     /// The process that the PID file names.
     fn master(&self) -> Option<u32> {
         fs::read_to_string(self.folder.path().join("pid")).ok()?.trim().parse().ok()
@@ -58,6 +63,12 @@ impl Site {
 
     fn workers(&self) -> BTreeSet<u32> {
         children(self.master().expect("a PID file"))
+    }
+
+    /// Has a new master started, and gives its number.
+    fn upgrade(&mut self) -> u32 {
+        self.signal(Signal::USR2);
+        upgrading(&mut self.process)
     }
 
     /// What each process that has ended in order has counted: requests that it has begun.
@@ -75,6 +86,25 @@ impl Drop for Site {
             let _ = kill_process(pid(process), Signal::KILL);
         }
     }
+}
+
+/// The process that was started to take over.
+fn upgrading(process: &mut Process) -> u32 {
+    let line = process.line_with(", to take over");
+    line.split("process ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("a process id")
+}
+
+/// A folder for other names of the program: beside it, since a hard link cannot lead to another file system.
+fn elsewhere() -> tempfile::TempDir {
+    tempfile::tempdir_in(serve_program().parent().expect("a folder")).expect("a folder")
+}
+
+/// The program by another name, relative to the folder.
+fn serve_by(name: &str, folder: &Path) -> Process {
+    let mut command = Command::new(Path::new(".").join(name));
+    command.current_dir(folder);
+    command.args(common(folder)).args(["--processes", "2"]).env_remove("PYTHONPATH").env_remove("VIRTUAL_ENV");
+    Process::start(command)
 }
 
 fn common(folder: &Path) -> Vec<String> {
@@ -223,6 +253,27 @@ fn an_upgrade_that_fails_leaves_the_old_one_as_it_is() {
     site.signal(Signal::USR2);
     site.process.lines_with("has taken over", 1);
     eventually("the new one serves", || get(address, "/version") == "2");
+}
+
+#[test]
+fn the_next_master_is_what_its_name_leads_to_by_now() {
+    let folder = elsewhere();
+    let [one, two, name] = ["one", "two", "serve"].map(|name| folder.path().join(name));
+    for version in [&one, &two] {
+        fs::hard_link(serve_program(), version).unwrap();
+    }
+    symlink(&one, &name).unwrap();
+    let mut process = serve_by("serve", folder.path());
+    process.address();
+    fs::remove_file(&name).unwrap();
+    symlink(&two, &name).unwrap();
+    process.signal(Signal::USR2);
+    process.line_with("has taken over");
+    let next = upgrading(&mut process);
+    let program = fs::read_link(format!("/proc/{next}/exe")).unwrap();
+    send(next, Signal::TERM);
+    assert_eq!(program, two);
+    eventually("it ends", || !lives(next));
 }
 
 #[test]
@@ -502,6 +553,52 @@ fn a_pid_file_is_refused_while_its_process_lives() {
     again.address();
 }
 
+/// A line of `INHERITED`, but for what makes two of a kind different.
+fn kind(line: &str) -> String {
+    match line.split_once(":\t") {
+        // Signals from 32 on are the C library's.
+        Some((set, mask)) => format!("{set} {:x}", u64::from_str_radix(mask, 16).expect("a set of signals") & 0x7fff_ffff),
+        None => line.split('[').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The open files of a shell, and which signals it has not by default.
+const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; grep -E '^Sig(Blk|Ign)' /proc/$$/status";
+
+/// Sockets, pipes between processes, logs: none of it is for what the application starts, and neither is what signals mean here.
+#[test]
+fn programs_that_an_application_starts_inherit_nothing() {
+    for processes in ["1", "2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let log = format!("file:{}", at("requests"));
+        let arguments = [
+            "--processes",
+            processes,
+            "--http",
+            &at("a.sock"),
+            "--uwsgi-socket",
+            "127.0.0.1:0",
+            "--stats",
+            "127.0.0.1:0",
+            "--req-logger",
+            &log,
+            "--static-map",
+            "/static=.",
+            "--harakiri",
+            "60",
+        ];
+        let mut site = Site::start_with(&arguments, |command, _| {
+            command.env("INHERITED", INHERITED);
+        });
+        let address = site.address();
+        // What the test itself was started with is passed on by everybody.
+        let ours = Command::new("sh").args(["-c", INHERITED]).stdin(Stdio::null()).stderr(Stdio::piped()).output().unwrap().stdout;
+        let kinds = |text: &str| text.lines().map(kind).collect::<Vec<String>>();
+        assert_eq!(kinds(&get(address, "/child")), kinds(&String::from_utf8(ours).unwrap()));
+    }
+}
+
 #[test]
 fn processes_have_the_names_that_were_asked_for() {
     let mut site = Site::start(&["--processes", "2", "--auto-procname", "--procname-prefix", "site "]);
@@ -704,7 +801,7 @@ fn sockets_are_given_to_whom_they_are_for() {
     let mut process = Process::serve(&arguments);
     process.line_with("a.sock");
     let file = fs::metadata(&path).unwrap();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o660);
+    assert_eq!(file.permissions().mode() & 0o777, 0o660);
     if rustix::process::geteuid().is_root() {
         use std::os::unix::fs::MetadataExt;
         assert_eq!((file.uid(), file.gid()), (65534, 65534));
