@@ -255,6 +255,33 @@ fn an_upgrade_that_fails_leaves_the_old_one_as_it_is() {
     eventually("the new one serves", || get(address, "/version") == "2");
 }
 
+/// It has the sockets too, and nobody would ever accept what comes there.
+#[test]
+fn a_new_master_that_hangs_is_not_left_behind() {
+    let folder = elsewhere();
+    let program = folder.path().join("serve");
+    fs::hard_link(serve_program(), &program).unwrap();
+    let mut process = serve_by("serve", folder.path());
+    let address = process.address();
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, "#!/bin/sh\ntrap '' TERM HUP\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    process.signal(Signal::USR2);
+    let next = upgrading(&mut process);
+    eventually("it hangs", || fs::read_to_string(format!("/proc/{next}/comm")).is_ok_and(|name| name == "sleep\n"));
+    for said in ["TERM: ending when the running requests are done", "TERM again: cutting short", "TERM again: killing"] {
+        process.terminate();
+        process.line_with(said);
+    }
+    assert_eq!(process.wait().status.code(), Some(0));
+    let left = lives(next);
+    if left {
+        send(next, Signal::KILL);
+    }
+    assert!(!left, "it is left behind");
+    eventually("nobody listens", || TcpListener::bind(address).is_ok());
+}
+
 #[test]
 fn the_next_master_is_what_its_name_leads_to_by_now() {
     let folder = elsewhere();

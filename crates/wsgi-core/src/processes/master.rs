@@ -203,7 +203,7 @@ struct Running {
     shares: Shares,
     hands: Vec<Hand>,
     /// The next master, while it starts.
-    successor: Option<Hand>,
+    successor: Option<Successor>,
     /// All workers were ready once.
     announced: bool,
     reloading: bool,
@@ -214,6 +214,13 @@ struct Running {
     look_at: Instant,
     watchdog_at: Instant,
     notifier: Notifier,
+}
+
+/// A master that is to take over.
+struct Successor {
+    hand: Hand,
+    /// When it is killed if it has neither taken over nor ended. `None`: it was, or may take any time.
+    until: Option<Instant>,
 }
 
 impl Running {
@@ -227,7 +234,7 @@ impl Running {
                 self.perform(act);
             }
             self.announce();
-            if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty()) {
+            if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty() && self.successor.is_none()) {
                 return Ok(outcome);
             }
             self.wait()?;
@@ -245,10 +252,11 @@ impl Running {
         if self.notifier.watchdog_interval().is_some() {
             sooner(self.watchdog_at);
         }
+        self.successor.iter().filter_map(|successor| successor.until).for_each(&mut sooner);
         let timeout = until.map(|until| until.saturating_duration_since(now).max(Duration::from_millis(1)));
         let timeout = timeout.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 }));
         let mut waited: Vec<PollFd<'_>> = vec![PollFd::new(&self.master.signals, PollFlags::IN)];
-        let hands = self.hands.iter().chain(&self.successor).filter(|hand| !hand.deaf);
+        let hands = self.hands.iter().chain(self.successor.iter().map(|successor| &successor.hand)).filter(|hand| !hand.deaf);
         let channels = hands.map(|hand| &hand.channel).chain(&self.master.predecessor);
         waited.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
         match poll(&mut waited, timeout.as_ref()) {
@@ -288,9 +296,7 @@ impl Running {
             1 => {
                 tracing::info!(target: "wsgi", "{name}: ending when the running requests are done");
                 self.notifier.stopping();
-                if let Some(successor) = &self.successor {
-                    kill(successor.pid, Signal::TERM);
-                }
+                self.dismiss_successor();
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
                 // The last worker that closes its own ends the queue of those who wait to be accepted: nobody may come between.
@@ -300,10 +306,15 @@ impl Running {
                 tracing::info!(target: "wsgi", "{name} again: cutting short what still runs");
                 self.crew.hurry(HURRY, Instant::now());
                 self.order_all(&[spawn::HURRY]);
+                if let Some(Successor { hand, until: Some(until) }) = &mut self.successor {
+                    kill(hand.pid, Signal::TERM);
+                    *until = (*until).min(Instant::now() + HURRY);
+                }
             }
             _ => {
                 tracing::warn!(target: "wsgi", "{name} again: killing the workers");
-                self.crew.ids().into_iter().for_each(|pid| kill(pid, Signal::KILL));
+                let successor = self.successor.iter().map(|successor| successor.hand.pid);
+                self.crew.ids().into_iter().chain(successor).for_each(|pid| kill(pid, Signal::KILL));
             }
         }
     }
@@ -338,16 +349,27 @@ impl Running {
         match self.master.program.successor(&self.master.sockets) {
             Ok(hand) => {
                 tracing::info!(target: "wsgi", "USR2: process {} starts, to take over", hand.pid);
-                self.successor = Some(hand);
+                // It has so long for its first worker, and so long for the others.
+                let until = Instant::now().checked_add(self.master.rules.start.saturating_mul(2));
+                self.successor = Some(Successor { hand, until });
             }
             Err(error) => tracing::error!(target: "wsgi", "USR2: no new master can be started, this one goes on: {error}"),
+        }
+    }
+
+    /// Tells the next master that it need not be: this one ends, and waits for it, since it has the sockets too.
+    fn dismiss_successor(&mut self) {
+        if let Some(Successor { hand, until }) = &mut self.successor {
+            kill(hand.pid, Signal::TERM);
+            *until = Instant::now().checked_add(self.master.rules.grace);
         }
     }
 
     /// Hears what other processes have to say.
     fn listen(&mut self) {
         let mut said = Vec::new();
-        for hand in self.hands.iter_mut().chain(&mut self.successor).filter(|hand| !hand.deaf) {
+        let successor = self.successor.iter_mut().map(|successor| &mut successor.hand);
+        for hand in self.hands.iter_mut().chain(successor).filter(|hand| !hand.deaf) {
             loop {
                 match hand.channel.receive(false) {
                     Ok(Received::Message(message)) => said.push((hand.pid, message.words)),
@@ -374,8 +396,8 @@ impl Running {
 
     fn heard(&mut self, pid: Pid, words: &[&[u8]]) {
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-        if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
-            if words == [spawn::READY] && self.ending == 0 {
+        if self.is_successor(pid) {
+            if words == [spawn::READY] && self.outcome.is_none() {
                 self.replaced(pid);
             }
             return;
@@ -423,7 +445,7 @@ impl Running {
 
     /// Learns which processes have ended.
     fn reap(&mut self) {
-        let known: Vec<Pid> = self.crew.ids().into_iter().chain(self.successor.as_ref().map(|hand| hand.pid)).collect();
+        let known: Vec<Pid> = self.crew.ids().into_iter().chain(self.successor.iter().map(|successor| successor.hand.pid)).collect();
         for pid in known {
             if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
                 self.ended(pid, status);
@@ -439,9 +461,9 @@ impl Running {
 
     fn ended(&mut self, pid: Pid, status: WaitStatus) {
         let status = ExitStatus::from_raw(status.as_raw());
-        if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
+        if self.is_successor(pid) {
             self.successor = None;
-            if self.ending == 0 {
+            if self.outcome.is_none() {
                 tracing::error!(target: "wsgi", "process {pid}, which was to take over, ended before it was ready ({status}): this one goes on");
             }
             return;
@@ -471,6 +493,7 @@ impl Running {
                 } else {
                     self.outcome = Some(Ended::NotStarted(status));
                     self.crew.stop(Backlog::Ours);
+                    self.dismiss_successor();
                 }
             }
         }
@@ -520,6 +543,12 @@ impl Running {
                 self.notifier.watchdog();
             }
         }
+        if let Some(Successor { hand, until }) = &mut self.successor {
+            if until.take_if(|until| *until <= now).is_some() {
+                tracing::error!(target: "wsgi", "process {}, which was to take over, is killed: it has taken too long", hand.pid);
+                kill(hand.pid, Signal::KILL);
+            }
+        }
         if !self.looks() || self.look_at > now {
             return;
         }
@@ -534,6 +563,10 @@ impl Running {
         if let Some(file) = self.master.touched.look() {
             self.reload(&format!("{file:?} was touched"));
         }
+    }
+
+    fn is_successor(&self, pid: Pid) -> bool {
+        self.successor.as_ref().is_some_and(|successor| successor.hand.pid == pid)
     }
 
     fn looks(&self) -> bool {
