@@ -283,6 +283,23 @@ fn a_new_master_that_hangs_is_not_left_behind() {
 }
 
 #[test]
+fn a_new_master_takes_over_from_one_that_has_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let mut site = Site::start(&["--processes", "2", "--http", path.to_str().unwrap()]);
+    let address = site.address();
+    site.write("hold", "");
+    let next = site.upgrade();
+    site.process.signal(Signal::KILL);
+    site.process.lines_with("the master before this one has ended before this one was ready", 1);
+    eventually("the PID file names it", || site.master() == Some(next));
+    site.remove("hold");
+    assert!(children(next).contains(&who(address)));
+    send(next, Signal::TERM);
+    eventually("it ends, and leaves nothing behind", || !lives(next) && !path.exists() && site.master().is_none());
+}
+
+#[test]
 fn the_next_master_is_what_its_name_leads_to_by_now() {
     let folder = elsewhere();
     let [one, two, name] = ["one", "two", "serve"].map(|name| folder.path().join(name));

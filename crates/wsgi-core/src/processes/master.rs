@@ -387,10 +387,11 @@ impl Running {
             self.heard(pid, &words);
         }
         if matches!(self.master.predecessor.as_ref().map(|channel| channel.receive(false)), Some(Ok(Received::End) | Err(_))) {
-            if !self.announced {
-                tracing::warn!(target: "wsgi", "the master before this one has ended before this one was ready");
-            }
             self.master.predecessor = None;
+            if !self.announced && self.outcome.is_none() {
+                tracing::warn!(target: "wsgi", "the master before this one has ended before this one was ready");
+                self.take_over();
+            }
         }
     }
 
@@ -592,17 +593,22 @@ impl Running {
         if let Some(ready) = self.master.on_ready.take() {
             ready();
         }
-        if let Some(predecessor) = &self.master.predecessor {
-            if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
-                tracing::error!(target: "wsgi", "{error}");
-            }
-            for Named { listener, .. } in &mut self.master.sockets {
-                if let Err(error) = listener.take_file() {
-                    tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
-                }
-            }
-            if let Err(error) = predecessor.send(&[spawn::READY], &[]) {
-                tracing::warn!(target: "wsgi", "the master before this one was not told that it may end: {error}");
+        if self.master.predecessor.is_some() {
+            self.take_over();
+        }
+        if let Some(Err(error)) = self.master.predecessor.as_ref().map(|predecessor| predecessor.send(&[spawn::READY], &[])) {
+            tracing::warn!(target: "wsgi", "the master before this one was not told that it may end: {error}");
+        }
+    }
+
+    /// From now on this master is the one that is known by the PID file, and whose the files of sockets are.
+    fn take_over(&mut self) {
+        if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
+            tracing::error!(target: "wsgi", "{error}");
+        }
+        for Named { listener, .. } in &mut self.master.sockets {
+            if let Err(error) = listener.take_file() {
+                tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
             }
         }
     }
