@@ -734,6 +734,41 @@ fn the_service_manager_hears_how_it_is() {
 }
 
 #[test]
+fn only_the_master_that_is_the_service_speaks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, path) = service_manager(folder.path());
+    let mut site = Site::start_with(&["--master", "--threads", "2"], |command, _| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    assert_eq!(heard(&manager)[0], "READY=1");
+    let first = site.process.id();
+    // One that never becomes it.
+    site.write("hold", "");
+    let never = site.upgrade();
+    eventually("its first worker starts", || !children(never).is_empty());
+    send(never, Signal::TERM);
+    site.process.line_with("ended before it was ready");
+    site.remove("hold");
+    // One that is it no more.
+    let mut slow = Wire::tcp(site.address()).unwrap();
+    site.write("held", "");
+    slow.send(&Request::get("/held")).unwrap();
+    eventually("a request runs", || site.folder.path().join("begun").exists());
+    site.signal(Signal::USR2);
+    let said = heard(&manager);
+    assert_eq!(said[..2], [format!("MAINPID={}", site.master().expect("a PID file")), "READY=1".to_owned()]);
+    send(first, Signal::TERM);
+    site.process.lines_with("TERM: ending when the running requests are done", 2);
+    site.signal(Signal::HUP);
+    assert_eq!(heard(&manager)[0], "RELOADING=1");
+    assert_eq!(heard(&manager)[0], "READY=1");
+    site.remove("held");
+    assert_eq!(collect(&mut slow).code(), 200);
+    site.signal(Signal::TERM);
+    assert_eq!(heard(&manager)[0], "STOPPING=1");
+}
+
+#[test]
 fn a_master_is_alive_to_the_service_manager() {
     let folder = tempfile::tempdir().unwrap();
     let (manager, path) = service_manager(folder.path());

@@ -295,7 +295,7 @@ impl Running {
         match self.ending {
             1 => {
                 tracing::info!(target: "wsgi", "{name}: ending when the running requests are done");
-                self.notifier.stopping();
+                self.tell(Notifier::stopping);
                 self.dismiss_successor();
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
@@ -325,7 +325,7 @@ impl Running {
         }
         tracing::info!(target: "wsgi", "{why}: replacing the workers one after the other");
         self.reloading = true;
-        self.notifier.reloading();
+        self.tell(Notifier::reloading);
         self.crew.reload();
     }
 
@@ -486,7 +486,8 @@ impl Running {
                     "the new worker {number} (process {pid}) ended before it was ready ({status}): the workers stay as they were"
                 );
                 self.reloading = false;
-                self.notifier.ready(&format!("{}, reload failed", self.count()));
+                let count = self.count();
+                self.tell(|service| service.ready(&format!("{count}, reload failed")));
             }
             Some(End::FirstFailed { number }) => {
                 if self.master.keep_trying && self.master.predecessor.is_none() {
@@ -541,7 +542,7 @@ impl Running {
         if let Some(interval) = self.notifier.watchdog_interval() {
             if self.watchdog_at <= now {
                 self.watchdog_at = now + interval;
-                self.notifier.watchdog();
+                self.tell(Notifier::watchdog);
             }
         }
         if let Some(Successor { hand, until }) = &mut self.successor {
@@ -580,10 +581,7 @@ impl Running {
             return;
         }
         let count = self.count();
-        // The service manager still knows the other as the service, and hears from it who is the next.
-        if self.master.predecessor.is_none() {
-            self.notifier.ready(&count);
-        }
+        self.tell(|service| service.ready(&count));
         if std::mem::take(&mut self.reloading) {
             tracing::info!(target: "wsgi", "reloaded: {count} ready");
         }
@@ -598,6 +596,14 @@ impl Running {
         }
         if let Some(Err(error)) = self.master.predecessor.as_ref().map(|predecessor| predecessor.send(&[spawn::READY], &[])) {
             tracing::warn!(target: "wsgi", "the master before this one was not told that it may end: {error}");
+        }
+    }
+
+    /// Tells the service manager, unless another master is the service, still or already. It hears from the one before who is the next.
+    fn tell(&self, how: impl FnOnce(&Notifier)) {
+        let not_yet = self.master.predecessor.is_some() && !self.announced;
+        if !not_yet && self.outcome != Some(Ended::Replaced) {
+            how(&self.notifier);
         }
     }
 
