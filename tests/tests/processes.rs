@@ -486,6 +486,42 @@ fn a_touched_file_a_changed_module_and_a_new_mark_in_time_reload() {
     assert_eq!(get(address, "/"), "a third");
 }
 
+/// Whoever takes the rate of a sum of counters must never see it fall, and no series may be there twice.
+#[test]
+fn what_was_counted_stays_counted_when_workers_are_replaced() {
+    let mut site = Site::start(&["--processes", "2", "--stats", "127.0.0.1:0"]);
+    let address = site.address();
+    let line = site.process.line_with("figures on ");
+    let stats: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();
+    let metrics = || {
+        let text = get(stats, "/metrics");
+        let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+        let series: Vec<(String, f64)> = lines.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect();
+        let names: BTreeSet<&String> = series.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), series.len(), "{text}");
+        series
+    };
+    let requests = || -> f64 {
+        let each = metrics().into_iter().filter(|(name, _)| name.starts_with("wsgi_requests_total") && name.contains("2xx"));
+        each.map(|(_, value)| value).sum()
+    };
+    let mut asked = 0.0;
+    for reload in 1..=2 {
+        for _ in 0..10 {
+            who(address);
+            asked += 1.0;
+        }
+        site.signal(Signal::HUP);
+        site.process.lines_with("reloaded: 2 workers ready", reload);
+        assert_eq!(requests(), asked);
+    }
+    let died = *site.workers().first().unwrap();
+    send(died, Signal::KILL);
+    eventually("another takes its place", || site.workers().len() == 2 && !site.workers().contains(&died));
+    who(address);
+    eventually("it has told", || requests() == asked + 1.0);
+}
+
 #[test]
 fn workers_that_grow_or_grow_old_are_replaced() {
     let mut site = Site::start(&["--processes", "2", "--reload-on-rss", "200"]);

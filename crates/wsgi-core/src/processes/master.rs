@@ -34,6 +34,7 @@ pub struct Master {
     pid_file: Option<PidFile>,
     on_ready: Option<Box<dyn FnOnce()>>,
     on_report: OnReport,
+    on_ended: Box<dyn FnMut(u32, u32)>,
     on_reopen: Box<dyn FnMut()>,
 }
 
@@ -71,6 +72,7 @@ impl Master {
             pid_file: None,
             on_ready: None,
             on_report: Box::new(|_, _| {}),
+            on_ended: Box::new(|_, _| {}),
             on_reopen: Box::new(|| {}),
         })
     }
@@ -160,6 +162,13 @@ impl Master {
     /// What is to be done with what a worker [reports](super::Worker::report): its number, and the report. It must not block.
     pub fn on_report(mut self, take: impl FnMut(u32, &[u8]) + 'static) -> Master {
         self.on_report = Box::new(take);
+        self
+    }
+
+    /// What is to be done when a worker has ended: its number, which another may have by now, and its process id. All that it has reported was
+    /// given to [`on_report`](Self::on_report) before. It must not block.
+    pub fn on_ended(mut self, ended: impl FnMut(u32, u32) + 'static) -> Master {
+        self.on_ended = Box::new(ended);
         self
     }
 
@@ -435,7 +444,7 @@ impl Running {
     /// The next master serves.
     fn replaced(&mut self, pid: Pid) {
         tracing::info!(target: "wsgi", "process {pid} has taken over: ending when the running requests are done");
-        self.notifier.succeeded_by(pid.as_raw_nonzero().get().unsigned_abs());
+        self.notifier.succeeded_by(process_id(pid));
         self.successor = None;
         self.outcome = Some(Ended::Replaced);
         for Named { mut listener, .. } in self.master.sockets.drain(..) {
@@ -468,6 +477,11 @@ impl Running {
                 tracing::error!(target: "wsgi", "process {pid}, which was to take over, ended before it was ready ({status}): this one goes on");
             }
             return;
+        }
+        // What it has said last: that it leaves in order, say.
+        self.listen();
+        if let Some(number) = self.crew.number(pid) {
+            (self.master.on_ended)(number, process_id(pid));
         }
         self.hands.retain(|hand| hand.pid != pid);
         match self.crew.ended(pid, Instant::now()) {
@@ -629,6 +643,10 @@ impl Running {
     fn order_all(&self, words: &[&[u8]]) {
         self.hands.iter().for_each(|hand| order(hand, words));
     }
+}
+
+fn process_id(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().unsigned_abs()
 }
 
 fn order(hand: &Hand, words: &[&[u8]]) {

@@ -213,7 +213,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
 
     replacement.of(running.handle(), worker.clone());
-    seeing.running(running.handle(), worker.as_ref());
+    seeing.running(running.handle());
     let is_worker = worker.is_some();
     let urgency = match worker {
         Some(worker) => {

@@ -109,6 +109,8 @@ pub(crate) struct Seeing {
     reopen: Reopen,
     log: Option<Arc<AccessLog>>,
     metrics: Option<Metrics>,
+    /// Whom figures are sent to the master by, if there is one.
+    worker: Option<Worker>,
     request_ids: bool,
     _stats: Option<Stats>,
 }
@@ -121,7 +123,8 @@ impl Seeing {
     /// A file or an address cannot be had.
     pub(crate) fn begin(options: &Options, worker: Option<&Worker>) -> Result<Seeing, Failure> {
         let reopen = Reopen { log_to: options.log_to.clone(), lines: None };
-        let mut seeing = Seeing { reopen, log: None, metrics: None, request_ids: options.request_ids, _stats: None };
+        let mut seeing =
+            Seeing { reopen, log: None, metrics: None, worker: worker.cloned(), request_ids: options.request_ids, _stats: None };
         let number = worker.map_or(0, Worker::number);
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
@@ -177,11 +180,11 @@ impl Seeing {
     }
 
     /// Says that requests are answered; of a worker to its master, from now on again and again.
-    pub(crate) fn running(&self, server: Handle, worker: Option<&Worker>) {
+    pub(crate) fn running(&self, server: Handle) {
         if let Some(metrics) = &self.metrics {
             metrics.server(server);
             metrics.set_ready(true);
-            if let Some(worker) = worker {
+            if let Some(worker) = &self.worker {
                 figures::report(metrics.clone(), worker.clone());
             }
         }
@@ -192,8 +195,11 @@ impl Seeing {
         self.reopen.clone()
     }
 
-    /// Writes what is still to be written.
+    /// Writes what is still to be written, and tells what is still to be told.
     pub(crate) fn end(&self) {
+        if let (Some(metrics), Some(worker)) = (&self.metrics, &self.worker) {
+            figures::report_once(metrics, worker);
+        }
         if self.log.as_ref().is_some_and(|log| !log.lines().finish(PATIENCE)) {
             tracing::warn!("leaving without the last lines of the access log, which are not taken");
         }
