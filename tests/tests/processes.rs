@@ -552,6 +552,19 @@ fn workers_end_in_order_when_their_master_is_killed() {
     eventually("nobody listens", || TcpListener::bind(address).is_ok());
 }
 
+#[test]
+fn a_worker_that_still_imports_ends_with_its_master() {
+    let mut site = Site::start(&["--processes", "2"]);
+    let address = site.address();
+    site.write("hold", "");
+    site.signal(Signal::HUP);
+    eventually("a third begins", || site.workers().len() == 3);
+    let workers = site.workers();
+    site.process.signal(Signal::KILL);
+    eventually("all end", || workers.iter().all(|worker| !lives(*worker)));
+    assert!(TcpListener::bind(address).is_ok(), "somebody listens");
+}
+
 /// Whoever reads the log may go with the master, and what a worker then says must not end the thread that says it.
 #[test]
 fn workers_end_in_order_when_nobody_reads_what_they_say() {
