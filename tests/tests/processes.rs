@@ -646,6 +646,23 @@ fn a_pid_file_is_refused_while_its_process_lives() {
     again.address();
 }
 
+/// `nohup serve &`, and then the terminal is closed.
+#[test]
+fn a_single_process_that_is_to_outlive_its_terminal_does() {
+    let mut command = Command::new("nohup");
+    command.arg(serve_program()).args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap()]);
+    command.env_remove("PYTHONPATH").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut process = Process::start(command);
+    let address = process.address();
+    process.signal(Signal::HUP);
+    process.signal(Signal::USR1);
+    process.line_with("USR1: nothing to do");
+    assert!(!process.stderr().contains("HUP"), "{}", process.stderr());
+    assert_eq!(who(address), process.id());
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+}
+
 /// A line of `INHERITED`, but for what makes two of a kind different.
 fn kind(line: &str) -> String {
     match line.split_once(":\t") {
