@@ -937,9 +937,11 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
 fn sockets_are_given_to_whom_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.sock");
-    let arguments = ["--http", path.to_str().unwrap(), "--chmod-socket=660", "--processes", "2", "-w", "processes", "--chdir"];
+    // Relative, so that it would mean something else elsewhere.
+    let (apps, chdir) = (apps(), folder.path().to_str().unwrap());
+    let arguments = ["--http=./a.sock", "--chmod-socket=660", "--processes=2", "-w", "processes", "--chdir", chdir, "--pythonpath"];
     let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
-    arguments.push(apps().to_str().unwrap().to_owned());
+    arguments.push(apps.to_str().unwrap().to_owned());
     if rustix::process::geteuid().is_root() {
         arguments.push("--chown-socket=65534:65534".to_owned());
     }
