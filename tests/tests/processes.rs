@@ -300,6 +300,25 @@ fn a_new_master_takes_over_from_one_that_has_died() {
 }
 
 #[test]
+fn a_program_that_is_gone_is_told_by_its_name_and_the_workers_are_of_the_old_one() {
+    let folder = elsewhere();
+    let program = folder.path().join("serve");
+    fs::hard_link(serve_program(), &program).unwrap();
+    let mut process = serve_by("serve", folder.path());
+    let address = process.address();
+    fs::remove_file(&program).unwrap();
+    process.signal(Signal::USR2);
+    let folder = folder.path();
+    process.line_with(&format!("no new master can be started, this one goes on: {program:?}, in {folder:?}: No such file or directory"));
+    fs::write(&program, "not a program").unwrap();
+    process.signal(Signal::USR2);
+    process.line_with("Permission denied");
+    process.signal(Signal::HUP);
+    process.line_with("reloaded: 2 workers ready");
+    assert!(children(process.id()).contains(&who(address)));
+}
+
+#[test]
 fn the_next_master_is_what_its_name_leads_to_by_now() {
     let folder = elsewhere();
     let [one, two, name] = ["one", "two", "serve"].map(|name| folder.path().join(name));

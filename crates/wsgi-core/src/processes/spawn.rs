@@ -83,7 +83,11 @@ impl Program {
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
             command.env_remove(name);
         }
-        let child = command.args(&self.arguments).current_dir(&self.directory).stdin(Stdio::from(theirs)).spawn()?;
+        let child = command.args(&self.arguments).current_dir(&self.directory).stdin(Stdio::from(theirs)).spawn();
+        let child = child.map_err(|error| {
+            let (program, directory) = (command.get_program(), &self.directory);
+            io::Error::new(error.kind(), format!("{program:?}, in {directory:?}: {error}"))
+        })?;
         Ok(Hand { pid: Pid::from_child(&child), channel, ready: false, deaf: false })
     }
 }
@@ -92,7 +96,7 @@ impl Program {
 /// anything. The system would tell where it lies, but not by which links one comes there, which is what an update changes.
 fn found(name: &OsStr, directory: &Path) -> Option<PathBuf> {
     if name.as_bytes().contains(&b'/') {
-        return Some(directory.join(name)).filter(|path| runs_here(path));
+        return std::path::absolute(directory.join(name)).ok().filter(|path| runs_here(path));
     }
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| directory.join(folder).join(name)).find(|path| runs_here(path))
