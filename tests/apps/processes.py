@@ -17,6 +17,10 @@ def content(name, default):
         return default
 
 
+# To hold up an import for as long as this file is there.
+while os.path.exists(os.path.join(FOLDER, "hold")):
+    time.sleep(0.01)
+
 VERSION = content("version", "1")
 if VERSION == "broken":
     raise RuntimeError("this version cannot be imported")
@@ -41,6 +45,11 @@ def application(environ, start_response):
     text = str(os.getpid())
     if what == "sleep":
         time.sleep(int(value) / 1000)
+    elif what == "held":
+        with open(os.path.join(FOLDER, "begun"), "w"):
+            pass
+        while os.path.exists(os.path.join(FOLDER, "held")):
+            time.sleep(0.01)
     elif what == "version":
         text = VERSION
     elif what == "multiprocess":
@@ -56,6 +65,9 @@ def application(environ, start_response):
         text = str(os.path.exists(f"/proc/{value}"))
     elif what == "stdin":
         text = os.readlink("/proc/self/fd/0")
+    elif what == "child":
+        # What a child has from us, as far as it is not closed on purpose.
+        text = subprocess.run(["sh", "-c", os.environ["INHERITED"]], stdout=subprocess.PIPE, close_fds=False, text=True).stdout
     elif what == "status":
         with open("/proc/self/status") as status:
             text = status.read()

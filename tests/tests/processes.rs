@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,10 @@ impl Site {
         fs::write(self.folder.path().join(name), content).expect("a file");
     }
 
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.folder.path().join(name)).expect("a file");
+    }
+
     /// The process that the PID file names.
     fn master(&self) -> Option<u32> {
         fs::read_to_string(self.folder.path().join("pid")).ok()?.trim().parse().ok()
@@ -58,6 +63,12 @@ impl Site {
 
     fn workers(&self) -> BTreeSet<u32> {
         children(self.master().expect("a PID file"))
+    }
+
+    /// Has a new master started, and gives its number.
+    fn upgrade(&mut self) -> u32 {
+        self.signal(Signal::USR2);
+        upgrading(&mut self.process)
     }
 
     /// What each process that has ended in order has counted: requests that it has begun.
@@ -75,6 +86,25 @@ impl Drop for Site {
             let _ = kill_process(pid(process), Signal::KILL);
         }
     }
+}
+
+/// The process that was started to take over.
+fn upgrading(process: &mut Process) -> u32 {
+    let line = process.line_with(", to take over");
+    line.split("process ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("a process id")
+}
+
+/// A folder for other names of the program: beside it, since a hard link cannot lead to another file system.
+fn elsewhere() -> tempfile::TempDir {
+    tempfile::tempdir_in(serve_program().parent().expect("a folder")).expect("a folder")
+}
+
+/// The program by another name, relative to the folder.
+fn serve_by(name: &str, folder: &Path) -> Process {
+    let mut command = Command::new(Path::new(".").join(name));
+    command.current_dir(folder);
+    command.args(common(folder)).args(["--processes", "2"]).env_remove("PYTHONPATH").env_remove("VIRTUAL_ENV");
+    Process::start(command)
 }
 
 fn common(folder: &Path) -> Vec<String> {
@@ -223,6 +253,90 @@ fn an_upgrade_that_fails_leaves_the_old_one_as_it_is() {
     site.signal(Signal::USR2);
     site.process.lines_with("has taken over", 1);
     eventually("the new one serves", || get(address, "/version") == "2");
+}
+
+/// It has the sockets too, and nobody would ever accept what comes there.
+#[test]
+fn a_new_master_that_hangs_is_not_left_behind() {
+    let folder = elsewhere();
+    let program = folder.path().join("serve");
+    fs::hard_link(serve_program(), &program).unwrap();
+    let mut process = serve_by("serve", folder.path());
+    let address = process.address();
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, "#!/bin/sh\ntrap '' TERM HUP\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    process.signal(Signal::USR2);
+    let next = upgrading(&mut process);
+    eventually("it hangs", || fs::read_to_string(format!("/proc/{next}/comm")).is_ok_and(|name| name == "sleep\n"));
+    for said in ["TERM: ending when the running requests are done", "TERM again: cutting short", "TERM again: killing"] {
+        process.terminate();
+        process.line_with(said);
+    }
+    assert_eq!(process.wait().status.code(), Some(0));
+    let left = lives(next);
+    if left {
+        send(next, Signal::KILL);
+    }
+    assert!(!left, "it is left behind");
+    eventually("nobody listens", || TcpListener::bind(address).is_ok());
+}
+
+#[test]
+fn a_new_master_takes_over_from_one_that_has_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let mut site = Site::start(&["--processes", "2", "--http", path.to_str().unwrap()]);
+    let address = site.address();
+    site.write("hold", "");
+    let next = site.upgrade();
+    site.process.signal(Signal::KILL);
+    site.process.lines_with("the master before this one has ended before this one was ready", 1);
+    eventually("the PID file names it", || site.master() == Some(next));
+    site.remove("hold");
+    assert!(children(next).contains(&who(address)));
+    send(next, Signal::TERM);
+    eventually("it ends, and leaves nothing behind", || !lives(next) && !path.exists() && site.master().is_none());
+}
+
+#[test]
+fn a_program_that_is_gone_is_told_by_its_name_and_the_workers_are_of_the_old_one() {
+    let folder = elsewhere();
+    let program = folder.path().join("serve");
+    fs::hard_link(serve_program(), &program).unwrap();
+    let mut process = serve_by("serve", folder.path());
+    let address = process.address();
+    fs::remove_file(&program).unwrap();
+    process.signal(Signal::USR2);
+    let folder = folder.path();
+    process.line_with(&format!("no new master can be started, this one goes on: {program:?}, in {folder:?}: No such file or directory"));
+    fs::write(&program, "not a program").unwrap();
+    process.signal(Signal::USR2);
+    process.line_with("Permission denied");
+    process.signal(Signal::HUP);
+    process.line_with("reloaded: 2 workers ready");
+    assert!(children(process.id()).contains(&who(address)));
+}
+
+#[test]
+fn the_next_master_is_what_its_name_leads_to_by_now() {
+    let folder = elsewhere();
+    let [one, two, name] = ["one", "two", "serve"].map(|name| folder.path().join(name));
+    for version in [&one, &two] {
+        fs::hard_link(serve_program(), version).unwrap();
+    }
+    symlink(&one, &name).unwrap();
+    let mut process = serve_by("serve", folder.path());
+    process.address();
+    fs::remove_file(&name).unwrap();
+    symlink(&two, &name).unwrap();
+    process.signal(Signal::USR2);
+    process.line_with("has taken over");
+    let next = upgrading(&mut process);
+    let program = fs::read_link(format!("/proc/{next}/exe")).unwrap();
+    send(next, Signal::TERM);
+    assert_eq!(program, two);
+    eventually("it ends", || !lives(next));
 }
 
 #[test]
@@ -391,6 +505,42 @@ fn a_touched_file_a_changed_module_and_a_new_mark_in_time_reload() {
     assert_eq!(get(address, "/"), "a third");
 }
 
+/// Whoever takes the rate of a sum of counters must never see it fall, and no series may be there twice.
+#[test]
+fn what_was_counted_stays_counted_when_workers_are_replaced() {
+    let mut site = Site::start(&["--processes", "2", "--stats", "127.0.0.1:0"]);
+    let address = site.address();
+    let line = site.process.line_with("figures on ");
+    let stats: SocketAddr = line.rsplit(' ').next().unwrap().parse().unwrap();
+    let metrics = || {
+        let text = get(stats, "/metrics");
+        let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+        let series: Vec<(String, f64)> = lines.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect();
+        let names: BTreeSet<&String> = series.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), series.len(), "{text}");
+        series
+    };
+    let requests = || -> f64 {
+        let each = metrics().into_iter().filter(|(name, _)| name.starts_with("wsgi_requests_total") && name.contains("2xx"));
+        each.map(|(_, value)| value).sum()
+    };
+    let mut asked = 0.0;
+    for reload in 1..=2 {
+        for _ in 0..10 {
+            who(address);
+            asked += 1.0;
+        }
+        site.signal(Signal::HUP);
+        site.process.lines_with("reloaded: 2 workers ready", reload);
+        assert_eq!(requests(), asked);
+    }
+    let died = *site.workers().first().unwrap();
+    send(died, Signal::KILL);
+    eventually("another takes its place", || site.workers().len() == 2 && !site.workers().contains(&died));
+    who(address);
+    eventually("it has told", || requests() == asked + 1.0);
+}
+
 #[test]
 fn workers_that_grow_or_grow_old_are_replaced() {
     let mut site = Site::start(&["--processes", "2", "--reload-on-rss", "200"]);
@@ -419,6 +569,19 @@ fn workers_end_in_order_when_their_master_is_killed() {
     eventually("the workers end", || workers.iter().all(|worker| !lives(*worker)));
     assert_eq!(site.ended().len(), 2);
     eventually("nobody listens", || TcpListener::bind(address).is_ok());
+}
+
+#[test]
+fn a_worker_that_still_imports_ends_with_its_master() {
+    let mut site = Site::start(&["--processes", "2"]);
+    let address = site.address();
+    site.write("hold", "");
+    site.signal(Signal::HUP);
+    eventually("a third begins", || site.workers().len() == 3);
+    let workers = site.workers();
+    site.process.signal(Signal::KILL);
+    eventually("all end", || workers.iter().all(|worker| !lives(*worker)));
+    assert!(TcpListener::bind(address).is_ok(), "somebody listens");
 }
 
 /// Whoever reads the log may go with the master, and what a worker then says must not end the thread that says it.
@@ -500,6 +663,69 @@ fn a_pid_file_is_refused_while_its_process_lives() {
     fs::write(folder.join("pid"), "999999999\n").unwrap();
     let mut again = Process::serve(common(folder));
     again.address();
+}
+
+/// `nohup serve &`, and then the terminal is closed.
+#[test]
+fn a_single_process_that_is_to_outlive_its_terminal_does() {
+    let mut command = Command::new("nohup");
+    command.arg(serve_program()).args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap()]);
+    command.env_remove("PYTHONPATH").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut process = Process::start(command);
+    let address = process.address();
+    process.signal(Signal::HUP);
+    process.signal(Signal::USR1);
+    process.line_with("USR1: nothing to do");
+    assert!(!process.stderr().contains("HUP"), "{}", process.stderr());
+    assert_eq!(who(address), process.id());
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+}
+
+/// A line of `INHERITED`, but for what makes two of a kind different.
+fn kind(line: &str) -> String {
+    match line.split_once(":\t") {
+        // Signals from 32 on are the C library's.
+        Some((set, mask)) => format!("{set} {:x}", u64::from_str_radix(mask, 16).expect("a set of signals") & 0x7fff_ffff),
+        None => line.split('[').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The open files of a shell, and which signals it has not by default.
+const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; grep -E '^Sig(Blk|Ign)' /proc/$$/status";
+
+/// Sockets, pipes between processes, logs: none of it is for what the application starts, and neither is what signals mean here.
+#[test]
+fn programs_that_an_application_starts_inherit_nothing() {
+    for processes in ["1", "2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let log = format!("file:{}", at("requests"));
+        let arguments = [
+            "--processes",
+            processes,
+            "--http",
+            &at("a.sock"),
+            "--uwsgi-socket",
+            "127.0.0.1:0",
+            "--stats",
+            "127.0.0.1:0",
+            "--req-logger",
+            &log,
+            "--static-map",
+            "/static=.",
+            "--harakiri",
+            "60",
+        ];
+        let mut site = Site::start_with(&arguments, |command, _| {
+            command.env("INHERITED", INHERITED);
+        });
+        let address = site.address();
+        // What the test itself was started with is passed on by everybody.
+        let ours = Command::new("sh").args(["-c", INHERITED]).stdin(Stdio::null()).stderr(Stdio::piped()).output().unwrap().stdout;
+        let kinds = |text: &str| text.lines().map(kind).collect::<Vec<String>>();
+        assert_eq!(kinds(&get(address, "/child")), kinds(&String::from_utf8(ours).unwrap()));
+    }
 }
 
 #[test]
@@ -589,6 +815,41 @@ fn the_service_manager_hears_how_it_is() {
     assert_eq!(&bytes[..length], b"WATCHDOG=1");
     site.address();
     site.process.terminate();
+    assert_eq!(heard(&manager)[0], "STOPPING=1");
+}
+
+#[test]
+fn only_the_master_that_is_the_service_speaks_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manager, path) = service_manager(folder.path());
+    let mut site = Site::start_with(&["--master", "--threads", "2"], |command, _| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    assert_eq!(heard(&manager)[0], "READY=1");
+    let first = site.process.id();
+    // One that never becomes it.
+    site.write("hold", "");
+    let never = site.upgrade();
+    eventually("its first worker starts", || !children(never).is_empty());
+    send(never, Signal::TERM);
+    site.process.line_with("ended before it was ready");
+    site.remove("hold");
+    // One that is it no more.
+    let mut slow = Wire::tcp(site.address()).unwrap();
+    site.write("held", "");
+    slow.send(&Request::get("/held")).unwrap();
+    eventually("a request runs", || site.folder.path().join("begun").exists());
+    site.signal(Signal::USR2);
+    let said = heard(&manager);
+    assert_eq!(said[..2], [format!("MAINPID={}", site.master().expect("a PID file")), "READY=1".to_owned()]);
+    send(first, Signal::TERM);
+    site.process.lines_with("TERM: ending when the running requests are done", 2);
+    site.signal(Signal::HUP);
+    assert_eq!(heard(&manager)[0], "RELOADING=1");
+    assert_eq!(heard(&manager)[0], "READY=1");
+    site.remove("held");
+    assert_eq!(collect(&mut slow).code(), 200);
+    site.signal(Signal::TERM);
     assert_eq!(heard(&manager)[0], "STOPPING=1");
 }
 
@@ -695,16 +956,18 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
 fn sockets_are_given_to_whom_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.sock");
-    let arguments = ["--http", path.to_str().unwrap(), "--chmod-socket=660", "--processes", "2", "-w", "processes", "--chdir"];
+    // Relative, so that it would mean something else elsewhere.
+    let (apps, chdir) = (apps(), folder.path().to_str().unwrap());
+    let arguments = ["--http=./a.sock", "--chmod-socket=660", "--processes=2", "-w", "processes", "--chdir", chdir, "--pythonpath"];
     let mut arguments: Vec<String> = arguments.map(str::to_owned).to_vec();
-    arguments.push(apps().to_str().unwrap().to_owned());
+    arguments.push(apps.to_str().unwrap().to_owned());
     if rustix::process::geteuid().is_root() {
         arguments.push("--chown-socket=65534:65534".to_owned());
     }
     let mut process = Process::serve(&arguments);
     process.line_with("a.sock");
     let file = fs::metadata(&path).unwrap();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o660);
+    assert_eq!(file.permissions().mode() & 0o777, 0o660);
     if rustix::process::geteuid().is_root() {
         use std::os::unix::fs::MetadataExt;
         assert_eq!((file.uid(), file.gid()), (65534, 65534));

@@ -284,6 +284,22 @@ fn who_gives_way_accepts_nevertheless_if_nobody_else_does() {
     assert!(was_asked.try_iter().any(|open| open > 0), "it has never given way");
 }
 
+/// Each connection that comes while a listener gives way wakes the thread that looks at deadlines: it looks nevertheless.
+#[test]
+fn deadlines_hold_while_connections_come_that_others_could_have() {
+    let timeouts = Timeouts { idle: Duration::from_millis(400), ..Timeouts::default() };
+    let server =
+        Started::new(|server| server.give_way(|_| true).timeouts(timeouts), |exchange: &mut dyn Exchange| answer(exchange, b"mine"));
+    let mut idle = server.connect();
+    idle.stream.set_nonblocking(true).unwrap();
+    wait_until(|| {
+        let mut next = server.connect();
+        next.send(b"/ 0\n");
+        assert_eq!(next.reply(), "200 mine");
+        matches!(idle.stream.read(&mut [0]), Ok(0))
+    });
+}
+
 /// A server that runs.
 pub(crate) struct Serving(Running);
 

@@ -194,7 +194,7 @@ impl Listener {
                 let listener = Listener::of(socket.into(), Some(made), None)?;
                 if options.unix_user.is_some() || options.unix_group.is_some() {
                     let cannot = |error| io::Error::other(format!("cannot change the socket's owner: {error}"));
-                    std::os::unix::fs::chown(path, options.unix_user, options.unix_group).map_err(cannot)?;
+                    std::os::unix::fs::lchown(path, options.unix_user, options.unix_group).map_err(cannot)?;
                 }
                 if let Some(mode) = options.unix_mode {
                     let cannot = |error| io::Error::other(format!("cannot change the socket's permissions: {error}"));
@@ -330,7 +330,10 @@ fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Socket> {
 
 /// Binds, and does not listen yet.
 fn bind_unix(path: &Path) -> io::Result<(Socket, Made)> {
-    let address = SockAddr::unix(path)?;
+    // Working directories change, and another process that is given the socket may have another. As long as the path is not too long for an
+    // address of the system.
+    let absolute = std::path::absolute(path)?;
+    let address = SockAddr::unix(&absolute).or_else(|_| SockAddr::unix(path))?;
     let bind = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&address).map(|()| socket)
@@ -343,7 +346,7 @@ fn bind_unix(path: &Path) -> io::Result<(Socket, Made)> {
         other => other?,
     };
     let file = fs::symlink_metadata(path)?;
-    Ok((socket, Made { path: path.to_owned(), device: file.dev(), inode: file.ino() }))
+    Ok((socket, Made { path: absolute, device: file.dev(), inode: file.ino() }))
 }
 
 /// Whether `path` is a socket that nobody listens on.

@@ -103,6 +103,17 @@ impl Snapshot {
         serde_json::from_str(line)
     }
 
+    /// Of a process that has ended, what is still true: what it has counted, and whether it was about to end.
+    pub fn counted(&self) -> Snapshot {
+        Snapshot {
+            counters: self.counters.clone(),
+            received_bytes: self.received_bytes,
+            sent_bytes: self.sent_bytes,
+            stopping: self.stopping,
+            ..Snapshot::default()
+        }
+    }
+
     /// How many threads run a request.
     pub fn busy(&self) -> u64 {
         self.threads.iter().filter(|thread| thread.busy_millis.is_some()).count() as u64

@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
@@ -81,6 +82,13 @@ impl Channel {
         }
     }
 
+    /// Whether the other end is closed, whatever it has sent before.
+    pub(super) fn is_closed(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.0, PollFlags::empty())];
+        rustix::event::poll(&mut polled, Some(&Timespec::default()))?;
+        Ok(polled[0].revents().contains(PollFlags::HUP))
+    }
+
     /// The next message, waited for or not.
     pub(super) fn receive(&self, wait: bool) -> io::Result<Received> {
         let mut text = vec![0; MAX_BYTES];
@@ -149,7 +157,9 @@ mod tests {
         let (ours, theirs) = ends();
         ours.send(&[b"stop", b"drain"], &[]).unwrap();
         ours.send(&[b"hurry"], &[]).unwrap();
+        assert!(!theirs.is_closed().unwrap());
         drop(ours);
+        assert!(theirs.is_closed().unwrap());
         assert_eq!(words(theirs.receive(true).unwrap()), [&b"stop"[..], b"drain"]);
         assert_eq!(words(theirs.receive(false).unwrap()), [b"hurry"]);
         assert!(matches!(theirs.receive(true).unwrap(), Received::End));

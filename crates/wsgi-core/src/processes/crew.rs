@@ -31,6 +31,7 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct Crew<Id> {
     rules: Rules,
+    /// In the order in which they were started, which is that in which they are replaced.
     members: Vec<Member<Id>>,
     /// The generation that every worker should be of.
     wanted: u32,
@@ -176,10 +177,12 @@ impl<Id: Copy + PartialEq> Crew<Id> {
         member.map(|member| member.renew = true).is_some()
     }
 
-    /// Every worker is to be replaced.
+    /// Every worker is to be replaced. What has failed before may be mended by now: nobody waits for that.
     pub(super) fn reload(&mut self) {
         self.latest += 1;
         self.wanted = self.latest;
+        self.failures = 0;
+        self.retry_at = None;
     }
 
     /// A worker goes by itself, and in order.
@@ -192,6 +195,7 @@ impl<Id: Copy + PartialEq> Crew<Id> {
 
     pub(super) fn stop(&mut self, backlog: Backlog) {
         self.stopping = Some(backlog);
+        self.retry_at = None;
     }
 
     /// Nobody waits longer than this.
@@ -207,7 +211,7 @@ impl<Id: Copy + PartialEq> Crew<Id> {
 
     pub(super) fn ended(&mut self, id: Id, now: Instant) -> Option<End> {
         let index = self.members.iter().position(|member| member.id == id)?;
-        let Member { number, generation, state, .. } = self.members.swap_remove(index);
+        let Member { number, generation, state, .. } = self.members.remove(index);
         let settled = |failures: Option<Instant>| {
             self.members.iter().any(|member| match member.state {
                 State::Ready { since } => since + SETTLED <= now && failures.is_none_or(|failure| since >= failure),
@@ -248,10 +252,9 @@ impl<Id: Copy + PartialEq> Crew<Id> {
         self.members.is_empty()
     }
 
-    /// Whether all are there that should be, all of the wanted generation, and nobody else.
+    /// Whether as many serve as should, and nobody of another generation is left. Some of them may be about to be renewed.
     pub(super) fn is_complete(&self) -> bool {
-        self.members.len() == self.rules.size as usize
-            && self.members.iter().all(|member| member.generation == self.wanted && matches!(member.state, State::Ready { .. }))
+        self.serving() >= self.rules.size as usize && self.members.iter().all(|member| member.generation == self.wanted)
     }
 
     /// How many serve.
@@ -273,8 +276,12 @@ impl<Id: Copy + PartialEq> Crew<Id> {
     }
 
     fn failed(&mut self, now: Instant, was_ready: bool) {
-        self.failures += 1;
         self.last_failure = Some(now);
+        // What makes one fail makes others fail with it: that is no reason to wait longer.
+        if self.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.failures += 1;
         let (least, most) = self.rules.backoff;
         // What was ready once is worth another try without waiting.
         let wait =
@@ -585,5 +592,88 @@ mod tests {
         play.crew.leaves(1, play.now);
         assert_eq!(play.acts(), ["+3"]);
         assert_eq!(play.ends(1), (End::Asked, vec![]));
+    }
+
+    #[test]
+    fn who_serves_is_enough_while_others_are_renewed_again_and_again() {
+        let mut play = Play::new(2);
+        play.acts();
+        assert_eq!(play.ready(1), ["+2"]);
+        play.crew.renew(1);
+        assert_eq!(play.ready(2), ["+3"]);
+        assert!(play.crew.is_complete(), "two serve, and a third will");
+        play.crew.reload();
+        assert!(!play.crew.is_complete());
+        assert_eq!(play.ready(3), ["-1"]);
+        assert_eq!(play.ends(1).1, ["+4"]);
+        assert_eq!(play.ready(4), ["-2"]);
+        assert_eq!(play.ends(2).1, ["+5"], "the third is of the generation before");
+        play.crew.renew(4);
+        assert_eq!(play.ready(5), ["-3"]);
+        assert!(!play.crew.is_complete(), "one of the generation before is still there");
+        assert_eq!(play.ends(3).1, ["+6"]);
+        assert!(play.crew.is_complete());
+    }
+
+    #[test]
+    fn who_has_waited_longest_is_replaced_first() {
+        let mut play = Play::settled(3);
+        play.crew.reload();
+        assert_eq!(play.acts(), ["+4"]);
+        assert_eq!(play.ready(4), ["-1"]);
+        // It would be the next again and again.
+        play.crew.renew(4);
+        assert_eq!(play.ends(1).1, ["+5"]);
+        assert_eq!(play.ready(5), ["-2"]);
+        assert_eq!(play.ends(2).1, ["+6"]);
+        assert_eq!(play.ready(6), ["-3"]);
+        assert_eq!(play.ends(3).1, ["+7"]);
+        assert_eq!(play.ready(7), ["-4"]);
+    }
+
+    #[test]
+    fn those_that_die_together_have_failed_once() {
+        let mut play = Play::settled(4);
+        for id in 1..=4 {
+            play.ends(id);
+        }
+        let started = play.last;
+        for id in 5..=started {
+            play.ready(id);
+        }
+        let mut last = Vec::new();
+        for id in 5..=started {
+            last = play.ends(id).1;
+        }
+        assert_eq!(last, [""; 0]);
+        let wait = play.crew.next_deadline().unwrap() - play.now;
+        assert!(wait <= Duration::from_secs(2), "{wait:?}");
+    }
+
+    #[test]
+    fn who_asks_for_a_reload_does_not_wait_for_the_next_attempt_of_what_fails() {
+        let mut play = Play::settled(1);
+        play.ends(1);
+        for _ in 0..5 {
+            play.ends(play.last);
+            play.now = play.crew.next_deadline().unwrap();
+            play.acts();
+        }
+        assert_eq!(play.ends(play.last).1, [""; 0]);
+        play.crew.reload();
+        assert_eq!(play.acts(), [format!("+{}", play.last)]);
+        play.ready(play.last);
+        assert!(play.crew.is_complete());
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_left_to_wake_up_for_but_those_who_leave() {
+        let mut play = Play::settled(1);
+        play.crew.renew(1);
+        play.acts();
+        assert_eq!(play.ends(2).0, End::StartFailed { number: 1 });
+        play.crew.stop(Backlog::Ours);
+        assert_eq!(play.acts(), ["-1 drain"]);
+        assert_eq!(play.crew.next_deadline(), Some(play.now + Duration::from_secs(30)));
     }
 }

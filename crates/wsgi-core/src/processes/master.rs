@@ -34,6 +34,7 @@ pub struct Master {
     pid_file: Option<PidFile>,
     on_ready: Option<Box<dyn FnOnce()>>,
     on_report: OnReport,
+    on_ended: Box<dyn FnMut(u32, u32)>,
     on_reopen: Box<dyn FnMut()>,
 }
 
@@ -71,6 +72,7 @@ impl Master {
             pid_file: None,
             on_ready: None,
             on_report: Box::new(|_, _| {}),
+            on_ended: Box::new(|_, _| {}),
             on_reopen: Box::new(|| {}),
         })
     }
@@ -163,6 +165,13 @@ impl Master {
         self
     }
 
+    /// What is to be done when a worker has ended: its number, which another may have by now, and its process id. All that it has reported was
+    /// given to [`on_report`](Self::on_report) before. It must not block.
+    pub fn on_ended(mut self, ended: impl FnMut(u32, u32) + 'static) -> Master {
+        self.on_ended = Box::new(ended);
+        self
+    }
+
     /// What this process itself has to do when logs are to be opened anew. It must not block.
     pub fn on_reopen(mut self, reopen: impl FnMut() + 'static) -> Master {
         self.on_reopen = Box::new(reopen);
@@ -213,7 +222,7 @@ struct Running {
     shares: Shares,
     hands: Vec<Hand>,
     /// The next master, while it starts.
-    successor: Option<Hand>,
+    successor: Option<Successor>,
     /// All workers were ready once.
     announced: bool,
     reloading: bool,
@@ -224,6 +233,13 @@ struct Running {
     look_at: Instant,
     watchdog_at: Instant,
     notifier: Notifier,
+}
+
+/// A master that is to take over.
+struct Successor {
+    hand: Hand,
+    /// When it is killed if it has neither taken over nor ended. `None`: it was, or may take any time.
+    until: Option<Instant>,
 }
 
 impl Running {
@@ -237,7 +253,7 @@ impl Running {
                 self.perform(act);
             }
             self.announce();
-            if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty()) {
+            if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty() && self.successor.is_none()) {
                 return Ok(outcome);
             }
             self.wait()?;
@@ -255,10 +271,11 @@ impl Running {
         if self.notifier.watchdog_interval().is_some() {
             sooner(self.watchdog_at);
         }
+        self.successor.iter().filter_map(|successor| successor.until).for_each(&mut sooner);
         let timeout = until.map(|until| until.saturating_duration_since(now).max(Duration::from_millis(1)));
         let timeout = timeout.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 60, tv_nsec: 0 }));
         let mut waited: Vec<PollFd<'_>> = vec![PollFd::new(&self.master.signals, PollFlags::IN)];
-        let hands = self.hands.iter().chain(&self.successor).filter(|hand| !hand.deaf);
+        let hands = self.hands.iter().chain(self.successor.iter().map(|successor| &successor.hand)).filter(|hand| !hand.deaf);
         let channels = hands.map(|hand| &hand.channel).chain(&self.master.predecessor);
         waited.extend(channels.map(|channel| PollFd::new(channel, PollFlags::IN)));
         match poll(&mut waited, timeout.as_ref()) {
@@ -297,10 +314,8 @@ impl Running {
         match self.ending {
             1 => {
                 tracing::info!(target: "wsgi", "{name}: ending when the running requests are done");
-                self.notifier.stopping();
-                if let Some(successor) = &self.successor {
-                    kill(successor.pid, Signal::TERM);
-                }
+                self.tell(Notifier::stopping);
+                self.dismiss_successor();
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
                 // The last worker that closes its own ends the queue of those who wait to be accepted: nobody may come between.
@@ -310,10 +325,15 @@ impl Running {
                 tracing::info!(target: "wsgi", "{name} again: cutting short what still runs");
                 self.crew.hurry(HURRY, Instant::now());
                 self.order_all(&[spawn::HURRY]);
+                if let Some(Successor { hand, until: Some(until) }) = &mut self.successor {
+                    kill(hand.pid, Signal::TERM);
+                    *until = (*until).min(Instant::now() + HURRY);
+                }
             }
             _ => {
                 tracing::warn!(target: "wsgi", "{name} again: killing the workers");
-                self.crew.ids().into_iter().for_each(|pid| kill(pid, Signal::KILL));
+                let successor = self.successor.iter().map(|successor| successor.hand.pid);
+                self.crew.ids().into_iter().chain(successor).for_each(|pid| kill(pid, Signal::KILL));
             }
         }
     }
@@ -324,7 +344,7 @@ impl Running {
         }
         tracing::info!(target: "wsgi", "{why}: replacing the workers one after the other");
         self.reloading = true;
-        self.notifier.reloading();
+        self.tell(Notifier::reloading);
         self.crew.reload();
     }
 
@@ -348,16 +368,27 @@ impl Running {
         match self.master.program.successor(&self.master.sockets) {
             Ok(hand) => {
                 tracing::info!(target: "wsgi", "USR2: process {} starts, to take over", hand.pid);
-                self.successor = Some(hand);
+                // It has so long for its first worker, and so long for the others.
+                let until = Instant::now().checked_add(self.master.rules.start.saturating_mul(2));
+                self.successor = Some(Successor { hand, until });
             }
             Err(error) => tracing::error!(target: "wsgi", "USR2: no new master can be started, this one goes on: {error}"),
+        }
+    }
+
+    /// Tells the next master that it need not be: this one ends, and waits for it, since it has the sockets too.
+    fn dismiss_successor(&mut self) {
+        if let Some(Successor { hand, until }) = &mut self.successor {
+            kill(hand.pid, Signal::TERM);
+            *until = Instant::now().checked_add(self.master.rules.grace);
         }
     }
 
     /// Hears what other processes have to say.
     fn listen(&mut self) {
         let mut said = Vec::new();
-        for hand in self.hands.iter_mut().chain(&mut self.successor).filter(|hand| !hand.deaf) {
+        let successor = self.successor.iter_mut().map(|successor| &mut successor.hand);
+        for hand in self.hands.iter_mut().chain(successor).filter(|hand| !hand.deaf) {
             loop {
                 match hand.channel.receive(false) {
                     Ok(Received::Message(message)) => said.push((hand.pid, message.words)),
@@ -375,17 +406,18 @@ impl Running {
             self.heard(pid, &words);
         }
         if matches!(self.master.predecessor.as_ref().map(|channel| channel.receive(false)), Some(Ok(Received::End) | Err(_))) {
-            if !self.announced {
-                tracing::warn!(target: "wsgi", "the master before this one has ended before this one was ready");
-            }
             self.master.predecessor = None;
+            if !self.announced && self.outcome.is_none() {
+                tracing::warn!(target: "wsgi", "the master before this one has ended before this one was ready");
+                self.take_over();
+            }
         }
     }
 
     fn heard(&mut self, pid: Pid, words: &[&[u8]]) {
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-        if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
-            if words == [spawn::READY] && self.ending == 0 {
+        if self.is_successor(pid) {
+            if words == [spawn::READY] && self.outcome.is_none() {
                 self.replaced(pid);
             }
             return;
@@ -422,7 +454,7 @@ impl Running {
     /// The next master serves.
     fn replaced(&mut self, pid: Pid) {
         tracing::info!(target: "wsgi", "process {pid} has taken over: ending when the running requests are done");
-        self.notifier.succeeded_by(pid.as_raw_nonzero().get().unsigned_abs());
+        self.notifier.succeeded_by(process_id(pid));
         self.successor = None;
         self.outcome = Some(Ended::Replaced);
         for Named { mut listener, .. } in self.master.sockets.drain(..) {
@@ -433,7 +465,7 @@ impl Running {
 
     /// Learns which processes have ended.
     fn reap(&mut self) {
-        let known: Vec<Pid> = self.crew.ids().into_iter().chain(self.successor.as_ref().map(|hand| hand.pid)).collect();
+        let known: Vec<Pid> = self.crew.ids().into_iter().chain(self.successor.iter().map(|successor| successor.hand.pid)).collect();
         for pid in known {
             if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
                 self.ended(pid, status);
@@ -449,12 +481,17 @@ impl Running {
 
     fn ended(&mut self, pid: Pid, status: WaitStatus) {
         let status = ExitStatus::from_raw(status.as_raw());
-        if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
+        if self.is_successor(pid) {
             self.successor = None;
-            if self.ending == 0 {
+            if self.outcome.is_none() {
                 tracing::error!(target: "wsgi", "process {pid}, which was to take over, ended before it was ready ({status}): this one goes on");
             }
             return;
+        }
+        // What it has said last: that it leaves in order, say.
+        self.listen();
+        if let Some(number) = self.crew.number(pid) {
+            (self.master.on_ended)(number, process_id(pid));
         }
         self.hands.retain(|hand| hand.pid != pid);
         match self.crew.ended(pid, Instant::now()) {
@@ -473,7 +510,8 @@ impl Running {
                     "the new worker {number} (process {pid}) ended before it was ready ({status}): the workers stay as they were"
                 );
                 self.reloading = false;
-                self.notifier.ready(&format!("{}, reload failed", self.count()));
+                let count = self.count();
+                self.tell(|service| service.ready(&format!("{count}, reload failed")));
             }
             Some(End::FirstFailed { number }) => {
                 if self.master.keep_trying && self.master.predecessor.is_none() {
@@ -481,6 +519,7 @@ impl Running {
                 } else {
                     self.outcome = Some(Ended::NotStarted(status));
                     self.crew.stop(Backlog::Ours);
+                    self.dismiss_successor();
                 }
             }
         }
@@ -527,7 +566,13 @@ impl Running {
         if let Some(interval) = self.notifier.watchdog_interval() {
             if self.watchdog_at <= now {
                 self.watchdog_at = now + interval;
-                self.notifier.watchdog();
+                self.tell(Notifier::watchdog);
+            }
+        }
+        if let Some(Successor { hand, until }) = &mut self.successor {
+            if until.take_if(|until| *until <= now).is_some() {
+                tracing::error!(target: "wsgi", "process {}, which was to take over, is killed: it has taken too long", hand.pid);
+                kill(hand.pid, Signal::KILL);
             }
         }
         if !self.looks() || self.look_at > now {
@@ -546,6 +591,10 @@ impl Running {
         }
     }
 
+    fn is_successor(&self, pid: Pid) -> bool {
+        self.successor.as_ref().is_some_and(|successor| successor.hand.pid == pid)
+    }
+
     fn looks(&self) -> bool {
         self.master.max_resident.is_some() || !self.master.touched.is_empty()
     }
@@ -556,10 +605,7 @@ impl Running {
             return;
         }
         let count = self.count();
-        // The service manager still knows the other as the service, and hears from it who is the next.
-        if self.master.predecessor.is_none() {
-            self.notifier.ready(&count);
-        }
+        self.tell(|service| service.ready(&count));
         if std::mem::take(&mut self.reloading) {
             tracing::info!(target: "wsgi", "reloaded: {count} ready");
         }
@@ -569,17 +615,30 @@ impl Running {
         if let Some(ready) = self.master.on_ready.take() {
             ready();
         }
-        if let Some(predecessor) = &self.master.predecessor {
-            if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
-                tracing::error!(target: "wsgi", "{error}");
-            }
-            for Named { listener, .. } in &mut self.master.sockets {
-                if let Err(error) = listener.take_file() {
-                    tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
-                }
-            }
-            if let Err(error) = predecessor.send(&[spawn::READY], &[]) {
-                tracing::warn!(target: "wsgi", "the master before this one was not told that it may end: {error}");
+        if self.master.predecessor.is_some() {
+            self.take_over();
+        }
+        if let Some(Err(error)) = self.master.predecessor.as_ref().map(|predecessor| predecessor.send(&[spawn::READY], &[])) {
+            tracing::warn!(target: "wsgi", "the master before this one was not told that it may end: {error}");
+        }
+    }
+
+    /// Tells the service manager, unless another master is the service, still or already. It hears from the one before who is the next.
+    fn tell(&self, how: impl FnOnce(&Notifier)) {
+        let not_yet = self.master.predecessor.is_some() && !self.announced;
+        if !not_yet && self.outcome != Some(Ended::Replaced) {
+            how(&self.notifier);
+        }
+    }
+
+    /// From now on this master is the one that is known by the PID file, and whose the files of sockets are.
+    fn take_over(&mut self) {
+        if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
+            tracing::error!(target: "wsgi", "{error}");
+        }
+        for Named { listener, .. } in &mut self.master.sockets {
+            if let Err(error) = listener.take_file() {
+                tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
             }
         }
     }
@@ -594,6 +653,10 @@ impl Running {
     fn order_all(&self, words: &[&[u8]]) {
         self.hands.iter().for_each(|hand| order(hand, words));
     }
+}
+
+fn process_id(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().unsigned_abs()
 }
 
 fn order(hand: &Hand, words: &[&[u8]]) {

@@ -148,7 +148,7 @@ impl Role {
             let process = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
             Role::Successor(Predecessor { channel, sockets: Mutex::new(sockets), process })
         } else {
-            Role::Worker(Worker::new(channel, number, max_requests, shares, sockets))
+            Role::Worker(Worker::new(channel, number, max_requests, shares, sockets)?)
         })
     }
 }

@@ -104,10 +104,17 @@ impl Drop for PidFile {
     }
 }
 
+/// One that has ended, and that nobody has waited for yet, is only a number.
 fn lives(process: u32) -> bool {
     let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
     // One that we may not send a signal to lives too.
-    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH)) && !has_ended(process)
+}
+
+fn has_ended(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Behind the name, which may have anything in it.
+    status.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 #[cfg(test)]
@@ -126,8 +133,11 @@ mod tests {
         drop(PidFile::claim(&path, Some(other)).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{other}\n"));
         child.kill().unwrap();
-        child.wait().unwrap();
+        while !has_ended(other) {
+            std::thread::yield_now();
+        }
         let file = PidFile::claim(&path, None).unwrap();
+        child.wait().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
         // Another has taken over.
         fs::write(&path, format!("{other}\n")).unwrap();

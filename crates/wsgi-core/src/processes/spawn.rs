@@ -1,8 +1,9 @@
 //! This program, started anew: as a worker, or as the master after this one.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use super::{Named, Shares, Welcome};
 
 /// How this program is started: what it was started with itself.
 pub(super) struct Program {
-    /// Where it lies, or what lies there by now.
+    /// By what name it was started. What lies there may be another program by now.
     path: PathBuf,
     name: OsString,
     arguments: Vec<OsString>,
@@ -40,17 +41,16 @@ impl Program {
     /// There is no `/proc`; the working directory is gone.
     pub(super) fn this() -> io::Result<Program> {
         let mut arguments = std::env::args_os();
-        Ok(Program {
-            path: std::env::current_exe()?,
-            name: arguments.next().unwrap_or_default(),
-            arguments: arguments.collect(),
-            directory: std::env::current_dir()?,
-            worker_name: None,
-        })
+        let (name, directory) = (arguments.next().unwrap_or_default(), std::env::current_dir()?);
+        let path = found(&name, &directory).map_or_else(std::env::current_exe, Ok)?;
+        Ok(Program { path, name, arguments: arguments.collect(), directory, worker_name: None })
     }
 
     /// Where relative paths of the arguments count from.
     pub(super) fn set_directory(&mut self, directory: PathBuf) {
+        if let Some(path) = found(&self.name, &directory) {
+            self.path = path;
+        }
         self.directory = directory;
     }
 
@@ -64,11 +64,7 @@ impl Program {
 
     /// The program that runs here: by its path if it still lies there, since that is what names the process.
     fn running(&self) -> &Path {
-        let itself = Path::new("/proc/self/exe");
-        match (fs::metadata(&self.path), fs::metadata(itself)) {
-            (Ok(there), Ok(here)) if (there.dev(), there.ino()) == (here.dev(), here.ino()) => &self.path,
-            _ => itself,
-        }
+        if runs_here(&self.path) { &self.path } else { Path::new(ITSELF) }
     }
 
     /// Starts the next master, from what lies at this program's path.
@@ -87,10 +83,31 @@ impl Program {
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
             command.env_remove(name);
         }
-        let child = command.args(&self.arguments).current_dir(&self.directory).stdin(Stdio::from(theirs)).spawn()?;
+        let child = command.args(&self.arguments).current_dir(&self.directory).stdin(Stdio::from(theirs)).spawn();
+        let child = child.map_err(|error| {
+            let (program, directory) = (command.get_program(), &self.directory);
+            io::Error::new(error.kind(), format!("{program:?}, in {directory:?}: {error}"))
+        })?;
         Ok(Hand { pid: Pid::from_child(&child), channel, ready: false, deaf: false })
     }
 }
+
+/// Where the program that runs here was found by the name it was started by, if that is still to be seen: whoever starts a program may call it
+/// anything. The system would tell where it lies, but not by which links one comes there, which is what an update changes.
+fn found(name: &OsStr, directory: &Path) -> Option<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        return std::path::absolute(directory.join(name)).ok().filter(|path| runs_here(path));
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| directory.join(folder).join(name)).find(|path| runs_here(path))
+}
+
+fn runs_here(path: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((file(path), file(Path::new(ITSELF))), (Ok(there), Ok(here)) if there == here)
+}
+
+const ITSELF: &str = "/proc/self/exe";
 
 /// The environment variable that says what a process is to be. It is believed only with a socket for standard input.
 pub(super) const ROLE: &str = "WSGI_PROCESS_ROLE";

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::process::Signal;
+
 use super::channel::{Channel, Received};
 use super::{Limited, Named, Shares};
 use crate::Handler;
@@ -42,8 +44,12 @@ pub enum Order {
 }
 
 impl Worker {
-    pub(super) fn new(channel: Channel, number: u32, max_requests: Option<u64>, shares: Shares, sockets: Vec<Named>) -> Worker {
-        Worker(Arc::new(Inner { channel, number, max_requests, requests: AtomicU64::new(0), shares, sockets: Mutex::new(sockets) }))
+    pub(super) fn new(channel: Channel, number: u32, max_requests: Option<u64>, shares: Shares, sockets: Vec<Named>) -> io::Result<Worker> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        if channel.is_closed()? {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the master has ended"));
+        }
+        Ok(Worker(Arc::new(Inner { channel, number, max_requests, requests: AtomicU64::new(0), shares, sockets: Mutex::new(sockets) })))
     }
 
     /// Its number, from 1 on. A worker that replaces another has the number of the other.
@@ -56,11 +62,13 @@ impl Worker {
         std::mem::take(&mut self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Says that it serves. Only now does the worker go that it replaces.
+    /// Says that it serves. Only now does the worker go that it replaces, and from now on this one outlives its master, to end in order
+    /// ([`Order::Orphaned`]). Before, it has nothing to finish, and would hold the sockets while nobody accepts: then it dies with its master.
     ///
     /// # Errors
     /// The master is gone.
     pub fn ready(&self) -> io::Result<()> {
+        rustix::process::set_parent_process_death_signal(None)?;
         self.say(&[super::spawn::READY])
     }
 

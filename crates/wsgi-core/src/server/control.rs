@@ -11,16 +11,20 @@ use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.
 pub(super) fn run(shared: &Arc<Shared>) {
+    let mut look_at = Instant::now();
     while !shared.stopping() {
-        shared.rest(tick(shared));
         if shared.giving_way.swap(false, Ordering::SeqCst) {
             std::thread::sleep(GIVE_WAY);
             shared.resume_listeners();
-            continue;
         }
-        expire(shared);
-        shared.traffic[shared.threads].publish();
-        shared.resume_listeners();
+        // Whoever wakes this thread must not keep it from what else it is for.
+        if look_at <= Instant::now() {
+            expire(shared);
+            shared.traffic[shared.threads].publish();
+            shared.resume_listeners();
+            look_at = Instant::now() + tick(shared);
+        }
+        shared.rest(look_at.saturating_duration_since(Instant::now()));
     }
     shut_down(shared);
 }

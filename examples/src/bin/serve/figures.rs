@@ -13,43 +13,59 @@ use crate::Failure;
 
 /// What workers have said of themselves. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Figures(Arc<Mutex<Known>>);
+pub(crate) struct Figures(Arc<Mutex<BTreeMap<u32, Place>>>);
 
+/// All processes that were ever known by one number.
 #[derive(Default)]
-struct Known {
-    /// By process id: for a moment there are two with one number.
-    latest: BTreeMap<u32, (Instant, Snapshot)>,
-    /// By number: the newest process, and how many there were before it.
-    replaced: BTreeMap<u32, (u32, u64)>,
+struct Place {
+    /// Those that are there, the newest last: there are two while one replaces the other.
+    living: Vec<Living>,
+    /// What all the others have counted.
+    gone: Snapshot,
+    /// How many there were.
+    processes: u64,
+}
+
+struct Living {
+    heard: Instant,
+    latest: Snapshot,
 }
 
 impl Figures {
     /// Takes what a worker has sent.
     pub(crate) fn take(&self, worker: u32, report: &[u8]) {
-        let Some(mut snapshot) = std::str::from_utf8(report).ok().and_then(|line| Snapshot::from_line(line).ok()) else {
+        let Some(latest) = std::str::from_utf8(report).ok().and_then(|line| Snapshot::from_line(line).ok()) else {
             return tracing::debug!("worker {worker} has sent figures that cannot be read");
         };
         let mut known = self.known();
-        let pid = snapshot.pid;
-        let is_new = !known.latest.contains_key(&pid);
-        let (newest, restarts) = known.replaced.entry(worker).or_insert((pid, 0));
-        if is_new && *newest != pid {
-            (*newest, *restarts) = (pid, *restarts + 1);
+        let place = known.entry(worker).or_default();
+        let heard = Instant::now();
+        match place.living.iter_mut().find(|living| living.latest.pid == latest.pid) {
+            Some(living) => *living = Living { heard, latest },
+            None => {
+                place.processes += 1;
+                place.living.push(Living { heard, latest });
+            }
         }
-        (snapshot.worker, snapshot.restarts) = (worker, *restarts);
-        known.latest.insert(pid, (Instant::now(), snapshot));
     }
 
-    /// The figures of those that have not been silent for long, by number.
-    fn snapshots(&self) -> Vec<Snapshot> {
+    /// A worker has ended. What it has counted stays counted.
+    pub(crate) fn ended(&self, worker: u32, process: u32) {
         let mut known = self.known();
-        known.latest.retain(|_, (at, _)| at.elapsed() < SILENT);
-        let mut snapshots: Vec<Snapshot> = known.latest.values().map(|(_, snapshot)| snapshot.clone()).collect();
-        snapshots.sort_by_key(|snapshot| snapshot.worker);
-        snapshots
+        let Some(place) = known.get_mut(&worker) else { return };
+        if let Some(index) = place.living.iter().position(|living| living.latest.pid == process) {
+            let last = place.living.remove(index).latest;
+            place.gone.merge(&last.counted());
+            place.gone.stopping = last.stopping;
+        }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    /// The figures of each number: what was ever counted there, and how those are that are there now.
+    fn snapshots(&self) -> Vec<Snapshot> {
+        self.known().iter().map(|(worker, place)| place.snapshot(*worker)).collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<u32, Place>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,6 +96,25 @@ impl Figures {
             }
             other => other.map(Some),
         }
+    }
+}
+
+impl Place {
+    fn snapshot(&self, worker: u32) -> Snapshot {
+        let now = |living: &Living| {
+            // Of one that is silent nobody knows more than what it has counted.
+            if living.heard.elapsed() < SILENT { living.latest.clone() } else { living.latest.counted() }
+        };
+        let mut living = self.living.iter().rev().map(now);
+        let mut snapshot = living.next().unwrap_or_default();
+        // One that is about to be gone, or is gone, does not say how it is with this place.
+        let (started, stuck) = (snapshot.started, snapshot.stuck);
+        let stopping = if self.living.is_empty() { self.gone.stopping } else { snapshot.stopping };
+        living.for_each(|other| snapshot.merge(&other));
+        snapshot.merge(&self.gone);
+        (snapshot.started, snapshot.stuck, snapshot.stopping) = (started, stuck, stopping);
+        (snapshot.worker, snapshot.restarts) = (worker, self.processes.saturating_sub(1));
+        snapshot
     }
 }
 
@@ -121,29 +156,72 @@ const MOST_THREADS: usize = 500;
 
 #[cfg(test)]
 mod tests {
+    use wsgi_core::metrics::Health;
+
     use super::*;
 
-    fn report_of(pid: u32, started: u64) -> Vec<u8> {
+    fn report_of(pid: u32, requests: u64) -> Vec<u8> {
         let mut snapshot = Snapshot::default();
-        (snapshot.pid, snapshot.started) = (pid, started);
+        (snapshot.pid, snapshot.started, snapshot.ready, snapshot.capacity) = (pid, u64::from(pid), true, 1);
+        (snapshot.counters.replies[2], snapshot.received_bytes, snapshot.sent_bytes) = (requests, 2 * requests, 3 * requests);
         snapshot.to_line().into_bytes()
     }
 
-    #[test]
-    fn each_process_is_told_once_with_how_often_its_place_was_taken_anew() {
-        let figures = Figures::default();
-        figures.take(2, &report_of(20, 1));
-        figures.take(1, &report_of(10, 1));
-        figures.take(1, &report_of(10, 1));
-        figures.take(1, b"{");
-        let told = |figures: &Figures| -> Vec<(u32, u32, u64)> {
-            figures.snapshots().iter().map(|snapshot| (snapshot.worker, snapshot.pid, snapshot.restarts)).collect()
+    /// Of each number: the process, how many there were before, what all have counted, and how many threads there are now.
+    fn told(figures: &Figures) -> Vec<(u32, u32, u64, u64, u64)> {
+        let told = |snapshot: &Snapshot| {
+            let requests = snapshot.counters.requests();
+            assert_eq!((snapshot.received_bytes, snapshot.sent_bytes), (2 * requests, 3 * requests));
+            (snapshot.worker, snapshot.pid, snapshot.restarts, requests, snapshot.capacity)
         };
-        assert_eq!(told(&figures), [(1, 10, 0), (2, 20, 0)]);
-        // The next one with this number is there before the one before it has gone, and says something last.
-        figures.take(1, &report_of(30, 2));
+        figures.snapshots().iter().map(told).collect()
+    }
+
+    #[test]
+    fn what_was_counted_stays_counted_when_processes_are_replaced() {
+        let figures = Figures::default();
+        figures.take(2, &report_of(20, 5));
         figures.take(1, &report_of(10, 1));
-        figures.take(1, &report_of(30, 2));
-        assert_eq!(told(&figures), [(1, 10, 1), (1, 30, 1), (2, 20, 0)]);
+        figures.take(1, &report_of(10, 3));
+        figures.take(1, b"{");
+        assert_eq!(told(&figures), [(1, 10, 0, 3, 1), (2, 20, 0, 5, 1)]);
+        // The next one with this number is there before the one before it has gone, and that one says something last.
+        figures.take(1, &report_of(30, 1));
+        assert_eq!(told(&figures), [(1, 30, 1, 4, 2), (2, 20, 0, 5, 1)]);
+        figures.take(1, &report_of(10, 4));
+        figures.ended(1, 10);
+        assert_eq!(told(&figures), [(1, 30, 1, 5, 1), (2, 20, 0, 5, 1)]);
+        // One that never has said anything.
+        figures.ended(2, 40);
+        figures.ended(3, 50);
+        // Numbers of processes come again.
+        figures.ended(1, 30);
+        assert_eq!(told(&figures), [(1, 0, 1, 5, 0), (2, 20, 0, 5, 1)]);
+        figures.take(1, &report_of(10, 1));
+        assert_eq!(told(&figures), [(1, 10, 2, 6, 1), (2, 20, 0, 5, 1)]);
+    }
+
+    #[test]
+    fn how_a_place_is_says_its_newest_process() {
+        let figures = Figures::default();
+        let report = |pid: u32, stopping, stuck| {
+            let mut snapshot = Snapshot::default();
+            (snapshot.pid, snapshot.ready, snapshot.stopping, snapshot.stuck) = (pid, true, stopping, stuck);
+            figures.take(1, snapshot.to_line().as_bytes());
+        };
+        let health = || Snapshot::sum(&figures.snapshots()).health();
+        report(1, false, false);
+        figures.ended(1, 1);
+        assert_eq!(health(), Health::Starting, "it has died, and another is to come");
+        report(2, false, true);
+        assert_eq!(health(), Health::Stuck);
+        report(3, false, false);
+        report(2, true, true);
+        assert_eq!(health(), Health::Ready);
+        figures.ended(1, 2);
+        report(3, true, false);
+        assert_eq!(health(), Health::Stopping);
+        figures.ended(1, 3);
+        assert_eq!(health(), Health::Stopping);
     }
 }

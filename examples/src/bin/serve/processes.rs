@@ -182,7 +182,9 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
         let processes = processes.clone();
         master = master.worker_name(move |number| OsString::from(processes.name(&format!("worker {number}")).unwrap_or_default()));
     }
+    let of_the_dead = figures.clone();
     master = master.on_report(move |worker, report| figures.take(worker, report));
+    master = master.on_ended(move |worker, process| of_the_dead.ended(worker, process));
     let reopen = Reopen::of(&site.seeing);
     master = master.on_reopen(move || reopen.reopen());
     master = master.reload_on_touch(Touched::new(processes.touch_reload.clone()));

@@ -192,9 +192,7 @@ impl Seeing {
 
     /// Says that none are answered any more: a worker that ends might be gone before its next report.
     pub(crate) fn stopped(&self) {
-        if let (Some(metrics), Some(worker)) = (&self.metrics, &self.worker) {
-            figures::report(metrics, worker);
-        }
+        self.tell();
     }
 
     /// What is to be done when files were renamed.
@@ -202,10 +200,17 @@ impl Seeing {
         self.reopen.clone()
     }
 
-    /// Writes what is still to be written.
+    /// Writes what is still to be written, and tells what is still to be told.
     pub(crate) fn end(&self) {
+        self.tell();
         if self.log.as_ref().is_some_and(|log| !log.lines().finish(PATIENCE)) {
             tracing::warn!("leaving without the last lines of the access log, which are not taken");
+        }
+    }
+
+    fn tell(&self) {
+        if let (Some(metrics), Some(worker)) = (&self.metrics, &self.worker) {
+            figures::report(metrics, worker);
         }
     }
 

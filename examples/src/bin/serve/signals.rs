@@ -1,6 +1,7 @@
 //! Signals to a process that serves. Alone: TERM, INT and HUP end the server gracefully, a second one cuts short what still runs, a third ends the
 //! process at once; QUIT is as the first two. Under a master, the master's orders do that, and TERM has this process alone replaced.
 
+use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,8 @@ impl Signals {
     /// # Errors
     /// The system does not let us.
     pub(crate) fn catch() -> io::Result<Signals> {
-        iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]).map(Signals)
+        let hang_up = Some(SIGHUP).filter(|_| !outlives_its_terminal());
+        iterator::Signals::new([SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2].into_iter().chain(hang_up)).map(Signals)
     }
 
     /// Ends the server when signals come, from a thread of its own.
@@ -119,4 +121,11 @@ impl Signals {
         });
         urgency
     }
+}
+
+/// Whether whoever has started this process has it ignore HUP, as `nohup` does.
+fn outlives_its_terminal() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|signals| signals >> (SIGHUP - 1) & 1 == 1)
 }
