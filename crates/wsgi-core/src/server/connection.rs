@@ -7,7 +7,7 @@ use rustix::event::epoll::EventFlags;
 
 use super::rest::Rest;
 use super::socket::Socket;
-use crate::wire::{Next, Protocol, RequestHead};
+use crate::wire::{Address, Next, Protocol, RequestHead};
 
 /// One connection between events. An idle one has no buffers.
 pub(super) struct Connection {
@@ -23,8 +23,15 @@ pub(super) struct Connection {
     pub(super) polled: Option<EventFlags>,
     /// When the head that is being read must be complete; set by its first byte.
     pub(super) head_deadline: Option<u64>,
-    /// The other end, for log lines.
-    pub(super) remote: crate::wire::Address,
+    /// The other end.
+    pub(super) peer: Address,
+}
+
+impl Connection {
+    /// Whom log lines are about: the client, also behind a proxy that says whose connection it passes on.
+    pub(super) fn remote(&self) -> &Address {
+        self.protocol.client().unwrap_or(&self.peer)
+    }
 }
 
 /// What the connection waits for.

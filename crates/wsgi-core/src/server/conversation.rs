@@ -166,7 +166,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn broken(&mut self, error: io::Error) {
-        tracing::info!(target: "wsgi", remote = %self.connection.remote, "request body broke off: {error}");
+        tracing::info!(target: "wsgi", remote = %self.connection.remote(), "request body broke off: {error}");
         self.body = Body::Broken(Failure::of(&error));
     }
 

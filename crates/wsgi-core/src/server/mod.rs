@@ -624,7 +624,7 @@ impl Entry {
             state: State::Reading,
             polled: None,
             head_deadline: None,
-            remote: link.remote,
+            peer: link.remote,
         })
     }
 }

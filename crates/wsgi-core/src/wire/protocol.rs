@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Error, HttpDate, Link, RequestHead, ResponseHead};
+use super::{Address, Error, HttpDate, Link, RequestHead, ResponseHead};
 
 /// The server's half of one connection, as pure state: bytes in, events out, reply bytes appended to a `Vec` that the caller owns.
 ///
@@ -131,6 +131,12 @@ pub trait Protocol: Send {
     /// (`close_notify` of TLS). There is no [`seal`](Protocol::seal) after it.
     fn farewell(&mut self, out: &mut Vec<u8>) {
         let _ = out;
+    }
+
+    /// Whose connection the peer passes on, once it has said so (the PROXY protocol): what is logged of the connection names that instead of the
+    /// peer. `None` where the peer itself is meant.
+    fn client(&self) -> Option<&Address> {
+        None
     }
 
     /// The server is shutting down: replies that start from now on say that the connection will close, where the protocol can say so.

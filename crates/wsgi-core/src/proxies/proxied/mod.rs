@@ -24,12 +24,13 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 
 use self::header::{Header, parse};
-use crate::wire::{CloseReason, Dialect, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
+use crate::wire::{Address, CloseReason, Dialect, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
 
 /// A dialect behind the PROXY protocol: each connection begins with its header, and then goes on as `D` says.
 ///
 /// A peer says who the client is, so the engine lets in nobody but the machine itself, unless
-/// [`Listener::allow_from`](crate::server::Listener::allow_from) says who else may connect. Log lines about a connection name the proxy.
+/// [`Listener::allow_from`](crate::server::Listener::allow_from) says who else may connect. Once the header has come, log lines about the
+/// connection name the client.
 ///
 /// ```
 /// use wsgi_core::proxies::Proxied;
@@ -200,6 +201,10 @@ impl<D: Dialect> Protocol for Connection<D> {
         if let Some(inner) = &mut self.inner {
             inner.farewell(out);
         }
+    }
+
+    fn client(&self) -> Option<&Address> {
+        self.inner.as_ref().map(|_| &self.link.remote)
     }
 
     fn close_after_reply(&mut self) {
