@@ -189,13 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_give_elements_or_an_error_and_what_is_written_is_read() {
+    fn what_is_written_is_read() {
         let mut random = crate::proxies::tests::Random::new(7239);
-        let alphabet = b"for=proto=host=\"\\;,[]:._1a 2\x01\xff";
-        for _ in 0..20_000 {
-            let field: Vec<u8> = (0..random.below(24)).map(|_| alphabet[random.below(alphabet.len())]).collect();
-            let _ = parse(&field);
-        }
         for _ in 0..500 {
             let elements: Vec<Element> = (0..random.below(4))
                 .map(|_| Element {

@@ -30,6 +30,9 @@
 //! connections. **Out of scope:** whether a proxy may be reached by others; that is its own configuration.
 
 mod forwarded;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod node;
 mod proxied;
 mod x_forwarded;

@@ -261,6 +261,25 @@ fn whatever_a_client_sends_the_proxies_settle_who_it_is() {
     }
 }
 
+/// Runs a target over bytes that are not random, but vary around `seed`: each test of this kind is the same everywhere.
+pub(super) fn vary(seed: &[u8], seasoning: &[u8], times: usize, target: impl Fn(&[u8])) {
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
+    target(seed);
+    for _ in 0..times {
+        let mut bytes = seed.to_vec();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes[at] = random.below(256) as u8,
+                1 => bytes.insert(at, seasoning[random.below(seasoning.len())]),
+                2 if bytes.len() > 1 => drop(bytes.remove(at)),
+                _ => bytes.extend_from_within(at..),
+            }
+        }
+        target(&bytes);
+    }
+}
+
 /// Numbers that look random and are the same in every run (xorshift64).
 pub(super) struct Random(u64);
 

@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 
+#[cfg(any(fuzzing, test))]
+pub(super) use self::header::check_header;
 use self::header::{Header, parse};
 use crate::wire::{Address, CloseReason, Dialect, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
 
