@@ -372,6 +372,10 @@ impl Exchange for Measured<'_> {
         self.exchange.disconnected()
     }
 
+    fn close_after_reply(&mut self) {
+        self.exchange.close_after_reply();
+    }
+
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.exchange.socket()
     }
