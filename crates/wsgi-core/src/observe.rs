@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
 
-use crate::exchange::Part;
+use crate::exchange::{Part, hand_on};
 use crate::wire::{Address, Error, Known, RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 
@@ -256,21 +256,7 @@ impl<'a> Measured<'a> {
 }
 
 impl Exchange for Measured<'_> {
-    fn head(&self) -> &RequestHead {
-        self.exchange.head()
-    }
-
-    fn head_mut(&mut self) -> &mut RequestHead {
-        self.exchange.head_mut()
-    }
-
-    fn extensions(&self) -> Option<&Extensions> {
-        self.exchange.extensions()
-    }
-
-    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
-        self.exchange.extensions_mut()
-    }
+    hand_on!();
 
     fn inform(&mut self, head: &ResponseHead) {
         self.exchange.inform(head);
@@ -290,10 +276,6 @@ impl Exchange for Measured<'_> {
         self.exchange.start(head);
     }
 
-    fn started(&self) -> bool {
-        self.exchange.started()
-    }
-
     fn data(&mut self, block: &[u8]) {
         if self.open() && !self.silent {
             self.body_bytes += block.len() as u64;
@@ -309,14 +291,6 @@ impl Exchange for Measured<'_> {
     fn abort(&mut self) {
         self.aborted |= !self.finished;
         self.exchange.abort();
-    }
-
-    fn taken(&self) -> Option<u64> {
-        self.exchange.taken()
-    }
-
-    fn log(&mut self, text: &[u8]) -> bool {
-        self.exchange.log(text)
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
@@ -366,26 +340,6 @@ impl Exchange for Measured<'_> {
         self.finished |= self.open();
         // Usually the engine sends it when the handler has long returned, so that nobody can tell here what became of it.
         self.exchange.finish_with(parts);
-    }
-
-    fn disconnected(&mut self) -> bool {
-        self.exchange.disconnected()
-    }
-
-    fn close_after_reply(&mut self) {
-        self.exchange.close_after_reply();
-    }
-
-    fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.exchange.socket()
-    }
-
-    fn multithread(&self) -> bool {
-        self.exchange.multithread()
-    }
-
-    fn multiprocess(&self) -> bool {
-        self.exchange.multiprocess()
     }
 }
 

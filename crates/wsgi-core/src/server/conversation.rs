@@ -297,6 +297,10 @@ impl Exchange for Conversation<'_> {
         Some(self.connection.socket.as_fd())
     }
 
+    fn last_word(&self) -> Option<&'static [u8]> {
+        self.connection.protocol.last_word()
+    }
+
     fn inform(&mut self, head: &ResponseHead) {
         if !self.started {
             self.connection.protocol.inform(head, &mut self.scratch.output);

@@ -124,6 +124,13 @@ pub trait Protocol: Send {
     /// Queues a whole reply that says why a request is not answered. The connection closes after it.
     fn refuse(&mut self, error: &Error, date: &HttpDate, out: &mut Vec<u8>);
 
+    /// A whole reply that says that the request takes too long (504) and that the connection closes, for a request whose reply was not started.
+    /// It is sent instead of whatever the codec would make, by somebody who cannot reach it, and nothing is sent after it. `None` where what
+    /// goes out depends on the codec's state (TLS), or where the close says enough.
+    fn last_word(&self) -> Option<&'static [u8]> {
+        None
+    }
+
     /// Whether the connection is between requests and has seen no byte of the next, so that it may be closed without loss.
     fn idle(&self) -> bool;
 

@@ -19,6 +19,11 @@ fn watched<H: Handler>(handler: H) -> (Watched<H>, Receiver<Stuck>) {
     (harakiri.around(handler).unwrap(), stuck)
 }
 
+/// Who does not come back is not told of.
+fn watched_for_long<H: Handler>(handler: H) -> Watched<H> {
+    Harakiri::after(LIMIT).grace(Duration::from_secs(3600)).around(handler).unwrap()
+}
+
 fn application(app: &App) -> (Watched<Application>, Receiver<Stuck>) {
     watched(app.application.clone())
 }
@@ -96,6 +101,33 @@ def application(environ, start_response):
     for _ in 0..10 {
         app.get("/").run().is_ok("nothing");
     }
+}
+
+/// The client sends now and then, so that the body is never late and never whole.
+#[test]
+fn a_body_that_does_not_end_in_time_is_not_waited_for_any_longer() {
+    let late = || {
+        std::thread::sleep(3 * LIMIT);
+        std::io::Error::new(std::io::ErrorKind::TimedOut, "the body is late")
+    };
+    let app = App::new(
+        "
+def application(environ, start_response):
+    try:
+        environ['wsgi.input'].readlines()
+    finally:
+        note('finally')
+        note('whole')
+",
+    );
+    let watched = watched_for_long(app.application.clone());
+    let answer = app.request("POST", "/").body(&[b"abcdef"]).refused(late).run_by(&watched);
+    assert_eq!((answer.status(), answer.errors.as_str()), ("504 Gateway Timeout", ""), "{:?}", answer.logged);
+    assert!(answer.has("finally") && answer.has("whole"), "interrupted twice: {:?}", answer.events);
+    // Before the application is called.
+    let answer = app.request("POST", "/").chunked(&[b"abcdef"]).refused(late).run_by(&watched);
+    assert_eq!((answer.status(), answer.errors.as_str()), ("504 Gateway Timeout", ""), "{:?}", answer.logged);
+    assert!(!answer.has("finally"));
 }
 
 /// A thread that waits outside of Python, and then goes on.

@@ -195,6 +195,10 @@ impl<D: Dialect> Protocol for Connection<D> {
         }
     }
 
+    fn last_word(&self) -> Option<&'static [u8]> {
+        self.inner.as_ref()?.last_word()
+    }
+
     fn idle(&self) -> bool {
         self.inner.as_ref().map_or(!self.failed, |inner| inner.idle())
     }
