@@ -103,6 +103,34 @@ def application(environ, start_response):
     }
 }
 
+/// The exception is raised while a block is waited for in C, and nothing of Python runs before `close()`.
+#[test]
+fn an_exception_that_came_too_late_for_the_reply_does_not_end_close() {
+    let app = App::new(
+        "
+import queue, threading, time
+class Blocks:
+    def __init__(self):
+        self.queue = queue.SimpleQueue()
+        threading.Thread(target=self.fill).start()
+    def fill(self):
+        time.sleep(0.9)
+        self.queue.put(None)
+    def __iter__(self):
+        return iter(self.queue.get, None)
+    def close(self):
+        note('close')
+        note('closed')
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return Blocks()
+",
+    );
+    let answer = app.get("/").run_by(&application(&app).0);
+    assert!(answer.has("closed"), "{:?} {}", answer.events, answer.errors);
+    assert_eq!((answer.status(), answer.errors.as_str()), ("200 OK", ""));
+}
+
 /// The client sends now and then, so that the body is never late and never whole.
 #[test]
 fn a_body_that_does_not_end_in_time_is_not_waited_for_any_longer() {

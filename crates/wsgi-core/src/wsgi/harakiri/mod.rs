@@ -22,7 +22,8 @@
 //! A call that neither returns nor lets other threads run Python leaves nobody who could raise anything: the tracebacks of all threads are then
 //! written to standard error by `faulthandler`, which needs no lock.
 //!
-//! An exception that reaches a thread only while it calls `close()` ends that call. Over a front end that lends no socket
+//! An exception that was raised before `close()` and has not arrived is taken back, so that `close()` does its work; one that is raised while it
+//! runs ends it. Over a front end that lends no socket
 //! ([`Exchange::socket`](crate::Exchange::socket)), such as HTTP/2, nobody is cut off.
 //!
 //! **What it costs.** Each request notes its beginning and its end in a slot of its thread's, behind a lock that nobody contends for.
@@ -171,6 +172,13 @@ impl From<Overdue> for io::Error {
 pub(super) fn interruption(py: Python<'_>) -> PyErr {
     python::withdraw(py, python::this_thread());
     Interrupted::new_err(())
+}
+
+/// Takes back what was raised in this thread and has not arrived: for what must run although the time is up.
+pub(super) fn spare(py: Python<'_>) {
+    if SLOTS.with_borrow(|slots| slots.iter().any(|slot| slot.lock().raised)) {
+        python::withdraw(py, python::this_thread());
+    }
 }
 
 /// A conversation of which the watch knows whether it has begun to answer, and whether it waits for the client.
