@@ -45,6 +45,13 @@ def application(environ, start_response):
     return [text]
 "#;
 
+/// A chunked upload of one chunk.
+fn chunked(length: usize) -> Vec<u8> {
+    let text = "x".repeat(length);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    format!("{head}{length:x}\r\n{text}\r\n0\r\n\r\n").into_bytes()
+}
+
 /// `serve` with the application above.
 struct Site {
     process: Process,
@@ -53,11 +60,17 @@ struct Site {
 }
 
 fn site(arguments: &[&str]) -> Site {
+    site_with(arguments, |command| command)
+}
+
+fn site_with(arguments: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Site {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("app.py"), APPLICATION).unwrap();
     let chdir = folder.path().to_str().unwrap();
     let fixed = ["--http", "127.0.0.1:0", "--chdir", chdir, "--wsgi-file", "app.py"];
-    let mut process = Process::serve(fixed.iter().chain(arguments));
+    let mut command = Process::serve_command(fixed.iter().chain(arguments));
+    change(&mut command);
+    let mut process = Process::start(command);
     let address = process.address();
     Site { process, address, folder }
 }
@@ -316,13 +329,6 @@ fn a_request_that_is_too_large_is_refused_with_its_status() {
     let declared = |length: usize| {
         format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length)).into_bytes()
     };
-    let chunked = |length: usize| {
-        format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{}\r\n0\r\n\r\n",
-            "x".repeat(length)
-        )
-        .into_bytes()
-    };
     assert_eq!((status(&declared(1000)), status(&declared(1001))), ("200".to_owned(), "413".to_owned()));
     assert_eq!((status(&chunked(1000)), status(&chunked(1001))), ("200".to_owned(), "413".to_owned()));
     let long = |length: usize| get("/", &format!("X-Long: {}\r\n", "x".repeat(length)));
@@ -355,4 +361,15 @@ fn a_body_of_unknown_length_has_a_length_or_is_streamed_as_the_operator_likes() 
         let site = site(arguments);
         says(&ask(TcpStream::connect(site.address).unwrap(), upload), &[length, "body=5"]);
     }
+}
+
+#[test]
+fn where_there_is_no_room_for_a_large_body_of_unknown_length_the_operator_hears_of_it() {
+    let mut site = site_with(&[], |command| command.env("TMPDIR", "/no/such/folder"));
+    let ask = |bytes: &[u8]| ask(TcpStream::connect(site.address).unwrap(), bytes);
+    let reply = ask(&chunked(1 << 20));
+    assert!(reply.starts_with("HTTP/1.1 500 "), "{reply}");
+    says(&ask(&chunked(1000)), &["CONTENT_LENGTH=1000", "body=1000"]);
+    let line = site.process.line_with("request body cannot be taken");
+    assert!(line.contains("ERROR ") && line.contains("/no/such/folder") && line.contains("POST /"), "{line}");
 }

@@ -58,7 +58,7 @@ pub(super) enum SpoolError {
     #[error("{0}")]
     Body(io::Error),
     /// The disk is.
-    #[error("temporary file: {0}")]
+    #[error("temporary file in {folder}: {0}", folder = std::env::temp_dir().display())]
     Disk(io::Error),
 }
 
