@@ -134,6 +134,9 @@ fn scheme_host_and_port_follow_what_is_told() {
         (&[(HOST, "example.org:81")], "", "http", "example.org:81", "81"),
         (&[(PROTO, "https"), (HOST, "example.org"), ("HTTP_X_FORWARDED_PORT", "8443")], "on", "https", "example.org", "8443"),
         (&[("HTTPS", "on"), (PROTO, "http"), (HOST, "a")], "", "http", "a", "80"),
+        // What the application takes for TLS.
+        (&[("HTTPS", "1"), (HOST, "a")], "1", "http", "a", "443"),
+        (&[("REQUEST_SCHEME", "HTTPS"), (HOST, "a")], "", "HTTPS", "a", "443"),
         (&[(FOR, "1.2.3.4")], "", "http", "inner:8000", "8000"),
         (
             &[(
