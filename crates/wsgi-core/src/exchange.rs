@@ -153,6 +153,13 @@ pub trait Exchange: Send {
         None
     }
 
+    /// Whoever waits for the reply, where that is no socket but a task: for whoever has to end the conversation from another thread.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn caller(&self) -> Option<Arc<dyn Caller>> {
+        None
+    }
+
     /// Whether the same handler may be called by another thread of this process at the same time (`wsgi.multithread`).
     fn multithread(&self) -> bool;
 
@@ -167,6 +174,16 @@ pub trait Exchange: Send {
         self.data(text.as_bytes());
         self.finish();
     }
+}
+
+/// The other side of a conversation whose own thread does not come back.
+pub trait Caller: Send + Sync {
+    /// Ends a wait for the request's body, and any that follows, with this error.
+    fn end_body(&self, error: io::Error);
+
+    /// Ends the reply: as one with the status 504 if nothing of it was handed over yet, otherwise as one that is given up. Whatever the handler
+    /// still sends is lost.
+    fn give_up(&self);
 }
 
 /// What a wrapper with another exchange in its field `exchange` hands on as it is, whatever it does about the reply and the body.
@@ -214,6 +231,10 @@ macro_rules! hand_on {
 
         fn last_word(&self) -> Option<&'static [u8]> {
             self.exchange.last_word()
+        }
+
+        fn caller(&self) -> Option<Arc<dyn Caller>> {
+            self.exchange.caller()
         }
 
         fn multithread(&self) -> bool {

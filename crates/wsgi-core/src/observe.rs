@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
 
-use crate::exchange::{Part, hand_on};
+use crate::exchange::{Caller, Part, hand_on};
 use crate::wire::{Address, Error, Known, RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 

@@ -2,12 +2,16 @@
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::StatusCode;
+use wsgi_core::wire::{BodyLength, Known, RequestHead, ResponseHead};
+use wsgi_core::workers::{Reply, Request, Workers};
 use wsgi_core::wsgi::{Application, Harakiri, Stuck, Watched};
 use wsgi_core::{Exchange, Handler};
 
-use crate::common::App;
+use crate::common::{App, start_python};
 
 /// Only requests that are to be interrupted are watched by this; the others would have to be quick, which no test may ask for.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -167,7 +171,7 @@ struct Waits {
 impl Handler for Waits {
     fn handle(&self, exchange: &mut dyn Exchange) {
         self.go_on.lock().unwrap().recv().unwrap();
-        exchange.refuse(http::StatusCode::OK, "late");
+        exchange.refuse(StatusCode::OK, "late");
     }
 
     fn thread(&self, work: &mut dyn FnMut()) {
@@ -200,6 +204,68 @@ fn a_thread_that_does_not_come_back_is_told_once_and_its_exception_is_taken_back
     });
     drop(watched);
     assert!(stuck.recv().is_err(), "told twice");
+}
+
+/// A handler that does not come back before it is told to, or before its request's body does.
+struct Dawdles(Mutex<Receiver<()>>);
+
+impl Handler for Dawdles {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        match exchange.head().get(Known::PathInfo).unwrap() {
+            b"/read" => match exchange.read(1) {
+                Ok(_) => exchange.refuse(StatusCode::OK, "there was a body"),
+                Err(error) => exchange.refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
+            b"/begun" => {
+                exchange.start(&ResponseHead::plain(StatusCode::OK, 10));
+                exchange.data(b"begun");
+                exchange.flush().unwrap();
+                self.0.lock().unwrap().recv().unwrap();
+                exchange.data(b"ended");
+                exchange.finish();
+            }
+            _ => {
+                self.0.lock().unwrap().recv().unwrap();
+                exchange.refuse(StatusCode::OK, "late");
+            }
+        }
+    }
+}
+
+/// All of a reply, in words.
+fn reply_of(workers: &Workers, path: &[u8]) -> String {
+    let mut head = RequestHead::default();
+    head.set(Known::RequestMethod, b"POST");
+    head.set(Known::PathInfo, path);
+    head.set_body(BodyLength::Unknown);
+    let mut call = workers.call(Request { head, ..Request::default() }).unwrap();
+    let mut text = String::new();
+    loop {
+        match call.poll_reply(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => std::thread::yield_now(),
+            Poll::Ready(Reply::Head(head)) => text += &format!("{} ", head.code()),
+            Poll::Ready(Reply::Block(block)) => text += std::str::from_utf8(&block).unwrap(),
+            Poll::Ready(Reply::End) => return text + " end",
+            Poll::Ready(_) => return text + " aborted",
+        }
+    }
+}
+
+/// Its connection is not the thread's, so that it can go on.
+#[test]
+fn a_task_is_answered_also_when_the_thread_does_not_come_back() {
+    start_python();
+    let (go_on, goes_on) = channel();
+    let (watched, stuck) = watched(Dawdles(Mutex::new(goes_on)));
+    let workers = Workers::builder(watched).threads(1).start().unwrap();
+    assert_eq!(reply_of(&workers, b"/read"), "400 request takes longer than the server allows end");
+    for (path, reply) in [(&b"/begun"[..], "200 begun aborted"), (b"/", "504 504 Gateway Timeout\n end")] {
+        assert_eq!(reply_of(&workers, path), reply);
+        stuck.recv_timeout(Duration::from_secs(20)).unwrap();
+        go_on.send(()).unwrap();
+    }
+    workers.shutdown();
+    assert_eq!(workers.wait(Duration::from_secs(20)), 0);
 }
 
 #[test]

@@ -23,8 +23,9 @@
 //! written to standard error by `faulthandler`, which needs no lock.
 //!
 //! An exception that was raised before `close()` and has not arrived is taken back, so that `close()` does its work; one that is raised while it
-//! runs ends it. Over a front end that lends no socket
-//! ([`Exchange::socket`](crate::Exchange::socket)), such as HTTP/2, nobody is cut off.
+//! runs ends it.
+//!
+//! Where a task waits for the reply and not a socket ([`Exchange::caller`]), it is answered in the same way, and its connection may go on.
 //!
 //! **What it costs.** Each request notes its beginning and its end in a slot of its thread's, behind a lock that nobody contends for.
 //!
@@ -49,7 +50,7 @@ use pyo3::prelude::*;
 pub(super) use self::python::Harakiri as Interrupted;
 use self::slots::Slot;
 use self::watch::Watch;
-use crate::exchange::{Part, hand_on};
+use crate::exchange::{Caller, Part, hand_on};
 use crate::wire::{RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 

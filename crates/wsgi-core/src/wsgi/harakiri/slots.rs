@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::Python;
@@ -11,7 +11,7 @@ use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
 use super::{Overdue, python};
 use crate::wsgi::request_line::RequestLine;
-use crate::{Exchange, clock};
+use crate::{Caller, Exchange, clock};
 
 /// One thread's place.
 pub(super) struct Slot {
@@ -23,7 +23,7 @@ pub(super) struct Slot {
 }
 
 /// The request of a slot, if it has one.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct State {
     /// When it began, on the clock of deadlines.
     pub(super) began: Option<u64>,
@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The client's socket, which is open as long as the request has not ended.
     socket: Option<RawFd>,
+    /// Who waits for the reply, where that is no socket.
+    caller: Option<Arc<dyn Caller>>,
     /// What the client may be told before it is cut off, as long as the thread has not begun to tell it anything.
     last_word: Option<&'static [u8]>,
     /// The thread waits for the request's body.
@@ -76,6 +78,7 @@ impl Slot {
         state.request.note(exchange.head());
         state.socket = exchange.socket().map(|socket| socket.as_raw_fd());
         state.last_word = exchange.last_word();
+        state.caller = exchange.caller();
         true
     }
 
@@ -105,6 +108,7 @@ impl Slot {
         let began = state.began.take();
         state.socket = None;
         state.last_word = None;
+        state.caller = None;
         state.reading = false;
         state.told = false;
         let phase = std::mem::take(&mut state.phase);
@@ -131,9 +135,15 @@ impl State {
     /// The time of the request is up. A thread that waits for the client's next bytes finds that there are none, and can answer.
     pub(super) fn interrupt(&mut self) {
         self.phase = Phase::Interrupted(clock::now());
-        if let Some(socket) = self.socket().filter(|_| self.reading) {
+        if !self.reading {
+            return;
+        }
+        if let Some(socket) = self.socket() {
             // It may be closed by its peer already.
             let _ = shutdown(socket, Shutdown::Read);
+        }
+        if let Some(caller) = &self.caller {
+            caller.end_body(Overdue.into());
         }
     }
 
@@ -147,6 +157,9 @@ impl State {
             // What does not fit into the system's buffer is lost, and so is what its peer does not want any more.
             let _ = word.map(|word| send(socket, word, SendFlags::DONTWAIT | SendFlags::NOSIGNAL));
             let _ = shutdown(socket, Shutdown::Both);
+        }
+        if let Some(caller) = &self.caller {
+            caller.give_up();
         }
     }
 
