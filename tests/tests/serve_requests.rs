@@ -33,6 +33,9 @@ def application(environ, start_response):
         dawdle()
     if path == "/sleep":
         time.sleep(3600)
+    if path == "/begun":
+        start_response("200 OK", [("Content-Type", "text/plain")])(b"begun")
+        time.sleep(3600)
     if path == "/blocked":
         ctypes.PyDLL(None).sleep(3600)
     body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] == "POST" else b""
@@ -42,6 +45,13 @@ def application(environ, start_response):
     return [text]
 "#;
 
+/// A chunked upload of one chunk.
+fn chunked(length: usize) -> Vec<u8> {
+    let text = "x".repeat(length);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    format!("{head}{length:x}\r\n{text}\r\n0\r\n\r\n").into_bytes()
+}
+
 /// `serve` with the application above.
 struct Site {
     process: Process,
@@ -50,11 +60,17 @@ struct Site {
 }
 
 fn site(arguments: &[&str]) -> Site {
+    site_with(arguments, |command| command)
+}
+
+fn site_with(arguments: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Site {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("app.py"), APPLICATION).unwrap();
     let chdir = folder.path().to_str().unwrap();
     let fixed = ["--http", "127.0.0.1:0", "--chdir", chdir, "--wsgi-file", "app.py"];
-    let mut process = Process::serve(fixed.iter().chain(arguments));
+    let mut command = Process::serve_command(fixed.iter().chain(arguments));
+    change(&mut command);
+    let mut process = Process::start(command);
     let address = process.address();
     Site { process, address, folder }
 }
@@ -92,6 +108,14 @@ fn says(reply: &str, lines: &[&str]) {
     for line in lines {
         assert!(reply.lines().any(|other| other == *line), "no {line:?} in {reply}");
     }
+}
+
+/// The reply to a request whose thread does not come back.
+#[track_caller]
+fn whole_504(reply: &str) {
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {reply:?}"));
+    assert!(head.starts_with("HTTP/1.1 504 Gateway Timeout\r\n") && head.contains("\r\nConnection: close"), "{reply}");
+    assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{reply}");
 }
 
 /// Starts a proxy with a configuration, and waits until it listens.
@@ -253,11 +277,17 @@ fn a_request_that_takes_too_long_is_interrupted_and_the_server_serves_on() {
 }
 
 #[test]
-fn a_thread_that_waits_for_its_client_comes_back_when_that_is_cut_off() {
-    let mut site = site(&["--harakiri", "0.5", "--harakiri-graceful-timeout", "0.5"]);
+fn a_request_that_waits_for_its_client_is_answered_and_its_thread_comes_back() {
+    // Nobody is cut off.
+    let mut site = site(&["--harakiri", "0.5", "--harakiri-graceful-timeout", "3600"]);
     // Too long to be read before the application is called.
     let begun = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\nab";
-    assert_eq!(ask(TcpStream::connect(site.address).unwrap(), begun), "");
+    let reply = ask(TcpStream::connect(site.address).unwrap(), begun);
+    assert!(reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{reply}");
+    // A body of unknown length is waited for before the application is called.
+    let begun = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab";
+    let reply = ask(TcpStream::connect(site.address).unwrap(), begun);
+    assert!(reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{reply}");
     site.process.line_with("thread came back from its request");
     assert!(ask(TcpStream::connect(site.address).unwrap(), &get("/", "")).starts_with("HTTP/1.1 200 "));
     site.process.terminate();
@@ -267,8 +297,16 @@ fn a_thread_that_waits_for_its_client_comes_back_when_that_is_cut_off() {
 
 #[test]
 fn a_thread_that_does_not_come_back_ends_the_process_with_a_status_of_its_own() {
-    let mut site = site(&["--harakiri", "0.5", "--harakiri-graceful-timeout", "0.5", "--threads", "2"]);
-    assert_eq!(ask(TcpStream::connect(site.address).unwrap(), &get("/sleep", "")), "");
+    let mut site = site(&["--harakiri", "0.5", "--harakiri-graceful-timeout", "0.5", "--threads", "3"]);
+    let address = site.address;
+    let ask = |request: Vec<u8>| std::thread::spawn(move || ask(TcpStream::connect(address).unwrap(), &request));
+    let [sleep, begun, head] = [get("/sleep", ""), get("/begun", ""), b"HEAD /sleep HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()]
+        .map(ask)
+        .map(|asked| asked.join().unwrap());
+    whole_504(&sleep);
+    // What was begun is not gone on with by anybody else.
+    assert!(begun.starts_with("HTTP/1.1 200 OK\r\n") && begun.ends_with("\r\nbegun\r\n"), "{begun}");
+    assert!(head.starts_with("HTTP/1.1 504 ") && head.ends_with("\r\n\r\n"), "{head}");
     site.process.line_with("in application");
     let ended = site.process.wait();
     assert_eq!(ended.status.code(), Some(70), "{}", ended.stderr);
@@ -278,7 +316,7 @@ fn a_thread_that_does_not_come_back_ends_the_process_with_a_status_of_its_own() 
 #[test]
 fn a_call_that_keeps_everybody_from_running_python_is_shown_and_ends_the_process() {
     let site = site(&["--harakiri", "0.5", "--harakiri-graceful-timeout", "0.5", "--threads", "2"]);
-    assert_eq!(ask(TcpStream::connect(site.address).unwrap(), &get("/blocked", "")), "");
+    whole_504(&ask(TcpStream::connect(site.address).unwrap(), &get("/blocked", "")));
     let ended = site.process.wait();
     assert_eq!(ended.status.code(), Some(70), "{}", ended.stderr);
     assert!(ended.stderr.contains("no thread can run Python") && ended.stderr.contains(" in application"), "{}", ended.stderr);
@@ -290,13 +328,6 @@ fn a_request_that_is_too_large_is_refused_with_its_status() {
     let status = |bytes: &[u8]| ask(TcpStream::connect(site.address).unwrap(), bytes).split(' ').nth(1).unwrap_or_default().to_owned();
     let declared = |length: usize| {
         format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length)).into_bytes()
-    };
-    let chunked = |length: usize| {
-        format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{}\r\n0\r\n\r\n",
-            "x".repeat(length)
-        )
-        .into_bytes()
     };
     assert_eq!((status(&declared(1000)), status(&declared(1001))), ("200".to_owned(), "413".to_owned()));
     assert_eq!((status(&chunked(1000)), status(&chunked(1001))), ("200".to_owned(), "413".to_owned()));
@@ -330,4 +361,15 @@ fn a_body_of_unknown_length_has_a_length_or_is_streamed_as_the_operator_likes() 
         let site = site(arguments);
         says(&ask(TcpStream::connect(site.address).unwrap(), upload), &[length, "body=5"]);
     }
+}
+
+#[test]
+fn where_there_is_no_room_for_a_large_body_of_unknown_length_the_operator_hears_of_it() {
+    let mut site = site_with(&[], |command| command.env("TMPDIR", "/no/such/folder"));
+    let ask = |bytes: &[u8]| ask(TcpStream::connect(site.address).unwrap(), bytes);
+    let reply = ask(&chunked(1 << 20));
+    assert!(reply.starts_with("HTTP/1.1 500 "), "{reply}");
+    says(&ask(&chunked(1000)), &["CONTENT_LENGTH=1000", "body=1000"]);
+    let line = site.process.line_with("request body cannot be taken");
+    assert!(line.contains("ERROR ") && line.contains("/no/such/folder") && line.contains("POST /"), "{line}");
 }

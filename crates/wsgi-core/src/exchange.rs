@@ -146,10 +146,26 @@ pub trait Exchange: Send {
     fn close_after_reply(&mut self) {}
 
     /// The client's socket, where there is one that carries nothing but this conversation: for whoever has to cut it off from another thread, as
-    /// the conversation itself is borrowed by its own. Nothing may be read from it or written to it.
+    /// the conversation itself is borrowed by its own. Nothing may be read from it, and nothing written to it but the
+    /// [last word](Self::last_word).
     ///
     /// A wrapper around another exchange hands this on.
     fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// What may be written to the [socket](Self::socket) before it is cut off, if nothing was called that queues or sends anything: a whole reply
+    /// with the status 504.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn last_word(&self) -> Option<&'static [u8]> {
+        None
+    }
+
+    /// Whoever waits for the reply, where that is no socket but a task: for whoever has to end the conversation from another thread.
+    ///
+    /// A wrapper around another exchange hands this on.
+    fn caller(&self) -> Option<Arc<dyn Caller>> {
         None
     }
 
@@ -183,6 +199,82 @@ pub enum Outcome {
     /// The peer went away, or did not read.
     Lost,
 }
+
+/// The other side of a conversation whose own thread does not come back.
+pub trait Caller: Send + Sync {
+    /// Ends a wait for the request's body, and any that follows, with this error.
+    fn end_body(&self, error: io::Error);
+
+    /// Ends the reply: as one with the status 504 if nothing of it was handed over yet, otherwise as one that is given up. Whatever the handler
+    /// still sends is lost.
+    fn give_up(&self);
+}
+
+/// What a wrapper with another exchange in its field `exchange` hands on as it is, whatever it does about the reply and the body.
+macro_rules! hand_on {
+    () => {
+        fn head(&self) -> &RequestHead {
+            self.exchange.head()
+        }
+
+        fn head_mut(&mut self) -> &mut RequestHead {
+            self.exchange.head_mut()
+        }
+
+        fn extensions(&self) -> Option<&Extensions> {
+            self.exchange.extensions()
+        }
+
+        fn extensions_mut(&mut self) -> Option<&mut Extensions> {
+            self.exchange.extensions_mut()
+        }
+
+        fn started(&self) -> bool {
+            self.exchange.started()
+        }
+
+        fn taken(&self) -> Option<u64> {
+            self.exchange.taken()
+        }
+
+        fn log(&mut self, text: &[u8]) -> bool {
+            self.exchange.log(text)
+        }
+
+        fn when_over(&mut self, told: Told) -> Option<Told> {
+            self.exchange.when_over(told)
+        }
+
+        fn disconnected(&mut self) -> bool {
+            self.exchange.disconnected()
+        }
+
+        fn close_after_reply(&mut self) {
+            self.exchange.close_after_reply();
+        }
+
+        fn socket(&self) -> Option<BorrowedFd<'_>> {
+            self.exchange.socket()
+        }
+
+        fn last_word(&self) -> Option<&'static [u8]> {
+            self.exchange.last_word()
+        }
+
+        fn caller(&self) -> Option<Arc<dyn Caller>> {
+            self.exchange.caller()
+        }
+
+        fn multithread(&self) -> bool {
+            self.exchange.multithread()
+        }
+
+        fn multiprocess(&self) -> bool {
+            self.exchange.multiprocess()
+        }
+    };
+}
+pub(crate) use hand_on;
 
 /// A piece of a body that is sent without its handler: see [`Exchange::finish_with`].
 #[derive(Clone, Debug)]

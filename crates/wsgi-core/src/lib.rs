@@ -103,7 +103,7 @@ pub mod workers;
 #[cfg(feature = "python")]
 pub mod wsgi;
 
-pub use exchange::{Exchange, Handler, Part, Told};
+pub use exchange::{Caller, Exchange, Handler, Part, Told};
 pub use mount::Mount;
 pub use request_id::Identified;
 #[cfg(feature = "python")]

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http::{Extensions, StatusCode};
 
 pub use crate::exchange::Outcome;
-use crate::exchange::{Part, Told};
+use crate::exchange::{Caller, Part, Told, hand_on};
 use crate::wire::{Address, Error, Known, RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 
@@ -267,21 +267,7 @@ impl<'a> Measured<'a> {
 }
 
 impl Exchange for Measured<'_> {
-    fn head(&self) -> &RequestHead {
-        self.exchange.head()
-    }
-
-    fn head_mut(&mut self) -> &mut RequestHead {
-        self.exchange.head_mut()
-    }
-
-    fn extensions(&self) -> Option<&Extensions> {
-        self.exchange.extensions()
-    }
-
-    fn extensions_mut(&mut self) -> Option<&mut Extensions> {
-        self.exchange.extensions_mut()
-    }
+    hand_on!();
 
     fn inform(&mut self, head: &ResponseHead) {
         self.exchange.inform(head);
@@ -301,10 +287,6 @@ impl Exchange for Measured<'_> {
         self.exchange.start(head);
     }
 
-    fn started(&self) -> bool {
-        self.exchange.started()
-    }
-
     fn data(&mut self, block: &[u8]) {
         if self.open() && !self.silent {
             self.record.body_bytes += block.len() as u64;
@@ -320,14 +302,6 @@ impl Exchange for Measured<'_> {
     fn abort(&mut self) {
         self.aborted |= !self.finished;
         self.exchange.abort();
-    }
-
-    fn taken(&self) -> Option<u64> {
-        self.exchange.taken()
-    }
-
-    fn log(&mut self, text: &[u8]) -> bool {
-        self.exchange.log(text)
     }
 
     fn read(&mut self, max: usize) -> io::Result<Bytes> {
@@ -376,26 +350,6 @@ impl Exchange for Measured<'_> {
         }
         self.finished |= self.open();
         self.exchange.finish_with(parts);
-    }
-
-    fn when_over(&mut self, told: Told) -> Option<Told> {
-        self.exchange.when_over(told)
-    }
-
-    fn disconnected(&mut self) -> bool {
-        self.exchange.disconnected()
-    }
-
-    fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.exchange.socket()
-    }
-
-    fn multithread(&self) -> bool {
-        self.exchange.multithread()
-    }
-
-    fn multiprocess(&self) -> bool {
-        self.exchange.multiprocess()
     }
 }
 

@@ -250,6 +250,13 @@ impl Protocol for Connection {
         self.phase = Phase::Over;
     }
 
+    fn last_word(&self) -> Option<&'static [u8]> {
+        match (&self.phase, &self.reply) {
+            (Phase::Exchange(exchange), Reply::Unstarted) => Some(reply::overdue(exchange.facts.bodiless)),
+            _ => None,
+        }
+    }
+
     fn idle(&self) -> bool {
         matches!(&self.phase, Phase::Head(search) if search.at_start())
     }

@@ -106,6 +106,12 @@ pub(crate) fn refusal(error: &Error, silent: bool, signature: &Signature, date: 
     }
 }
 
+/// A whole reply of 504, without the date, which only replies below 500 owe (RFC 9110, 6.6.1). `silent`: the request is `HEAD`.
+pub(crate) fn overdue(silent: bool) -> &'static [u8] {
+    let body = b"504 Gateway Timeout\n".len();
+    if silent { &OVERDUE[..OVERDUE.len() - body] } else { OVERDUE }
+}
+
 /// Queues the line that precedes a chunk of `size` bytes. A size of 0 would end the body.
 pub(crate) fn chunk_size(size: u64, out: &mut Vec<u8>) {
     let mut line = *b"0000000000000000\r\n";
@@ -125,6 +131,9 @@ pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// RFC 9110, 15.2.1.
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+const OVERDUE: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Type: text/plain\r\nContent-Length: 20\r\nConnection: close\r\n\r\n\
+504 Gateway Timeout\n";
 
 /// Also to HTTP/1.0: a server names the highest version that it speaks (RFC 9110, 2.5).
 const VERSION: &[u8] = b"HTTP/1.1 ";

@@ -83,7 +83,7 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
     /// Reads a piece of the body and gives it to the handler, or says that there is none. Answers how long the piece is.
     fn take_piece(&mut self, task: &mut Task<'_>) -> Poll<usize> {
         let piece = ready!(self.poll_piece(task));
-        let (Some(call), remote) = (&mut self.call, self.connection.remote) else { return Poll::Ready(0) };
+        let (Some(call), remote) = (&mut self.call, self.connection.remote()) else { return Poll::Ready(0) };
         match piece {
             Ok(Some(piece)) => {
                 let length = piece.len();
@@ -137,10 +137,10 @@ impl<'c, 'a, S: AsyncRead + AsyncWrite + Unpin> Answer<'c, 'a, S> {
             }
         }
         // Before the body's end, `poll` hears of it.
-        let Connection { protocol, input, outbox, remote, .. } = &mut *self.connection;
+        let Connection { protocol, input, outbox, peer, .. } = &mut *self.connection;
         if self.body == Body::Ended && self.next.is_none() && protocol.withdraws() && !input.is_empty() && protocol.withdrawn(input) {
             let why = "peer wants no reply any more";
-            tracing::debug!(target: "wsgi", %remote, "{why}");
+            tracing::debug!(target: "wsgi", remote = %protocol.client().unwrap_or(peer), "{why}");
             if let Some(call) = self.call.take() {
                 call.withdraw(io::Error::new(io::ErrorKind::ConnectionAborted, why));
             }

@@ -56,7 +56,7 @@ where
         stream,
         protocol,
         context,
-        remote: &link.remote,
+        peer: &link.remote,
         head: RequestHead::default(),
         input: BytesMut::new(),
         ended: false,
@@ -80,7 +80,8 @@ pub(super) struct Connection<'a, S> {
     pub(super) stream: &'a mut S,
     pub(super) protocol: Box<dyn Protocol>,
     pub(super) context: &'a Context,
-    pub(super) remote: &'a Address,
+    /// The other end.
+    pub(super) peer: &'a Address,
     /// The head that is being understood; empty while a request is answered.
     pub(super) head: RequestHead,
     /// Bytes that were read and not yet understood.
@@ -237,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             return Ok(());
         }
         if let Err(error) = self.protocol.end(&mut self.input) {
-            tracing::info!(target: "wsgi", remote = %self.remote, "{error}");
+            tracing::info!(target: "wsgi", remote = %self.remote(), "{error}");
         }
         Err(Stop::Over(CloseReason::Peer))
     }
@@ -269,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let limit = self.context.timeouts.body;
         match timeout(limit, self.receive()).await {
             Ok(Ok(0)) => self.protocol.end(&mut self.input).map_err(|error| {
-                tracing::info!(target: "wsgi", remote = %self.remote, "{error}");
+                tracing::info!(target: "wsgi", remote = %self.remote(), "{error}");
                 Stop::Over(CloseReason::Peer)
             }),
             Ok(received) => received.map(|_| Event::NeedInput),
@@ -279,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Says that there are too many requests. The connection may go on, if the request's body was read.
     fn overloaded(&mut self, refused: Refused) -> Next {
-        self.context.refused(self.remote, &Error::Overloaded(refused.to_string().into()));
+        self.context.refused(self.remote(), &Error::Overloaded(refused.to_string().into()));
         let text = format!("{refused}\n");
         let mut head = ResponseHead::plain(StatusCode::SERVICE_UNAVAILABLE, text.len() as u64);
         let retry = head.field(b"Retry-After", RETRY_AFTER);
@@ -287,6 +288,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.start(&head);
         self.protocol.data(text.as_bytes(), self.outbox.queue());
         self.protocol.finish(self.outbox.queue())
+    }
+
+    /// Whom log lines are about: the client, also behind a proxy that says whose connection it passes on.
+    pub(super) fn remote(&self) -> &Address {
+        self.protocol.client().unwrap_or(self.peer)
     }
 
     /// Queues the head of a reply.
@@ -300,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Queues what the peer did wrong.
     fn refuse(&mut self, error: &Error) -> Stop {
-        self.context.refused(self.remote, error);
+        self.context.refused(self.remote(), error);
         clock::refresh(&mut self.date);
         self.protocol.refuse(error, &self.date, self.outbox.queue());
         Stop::Over(CloseReason::Refused)
@@ -311,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if self.send().await.is_err() {
             return Ending::Reset;
         }
-        tracing::trace!(target: "wsgi", remote = %self.remote, "closed: {}", reason.explain());
+        tracing::trace!(target: "wsgi", remote = %self.remote(), "closed: {}", reason.explain());
         if reason == CloseReason::Reset {
             return Ending::Reset;
         }
@@ -345,9 +351,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let sent = ready!(self.outbox.poll_send(self.stream, &mut *self.protocol, task));
         if let Err(error) = &sent {
             if error.kind() == io::ErrorKind::TimedOut {
-                tracing::info!(target: "wsgi", remote = %self.remote, "{error}");
+                tracing::info!(target: "wsgi", remote = %self.remote(), "{error}");
             } else {
-                tracing::debug!(target: "wsgi", remote = %self.remote, "reply not taken: {error}");
+                tracing::debug!(target: "wsgi", remote = %self.remote(), "reply not taken: {error}");
             }
         }
         Poll::Ready(sent)
@@ -372,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.input.extend_from_slice(buffer.filled());
         ROOM.set(room);
         if let Err(error) = ready!(read) {
-            tracing::debug!(target: "wsgi", remote = %self.remote, "connection lost: {error}");
+            tracing::debug!(target: "wsgi", remote = %self.remote(), "connection lost: {error}");
             return Poll::Ready(Err(error));
         }
         self.ended = count == 0;

@@ -30,6 +30,9 @@
 //! connections. **Out of scope:** whether a proxy may be reached by others; that is its own configuration.
 
 mod forwarded;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod node;
 mod proxied;
 mod x_forwarded;
@@ -324,8 +327,7 @@ impl Believed {
         // A port that nobody tells follows from what is told.
         let port = port.or_else(|| {
             let host = self.host.as_deref().or_else(|| std::str::from_utf8(head.get(Known::HttpHost)?).ok());
-            let secure = head.get(Known::RequestScheme) == Some(b"https") || head.get(Known::Https).is_some_and(|https| https == b"on");
-            let usual = if secure { 443 } else { 80 };
+            let usual = if head.is_secure() { 443 } else { 80 };
             (self.scheme.is_some() || self.host.is_some()).then(|| host.and_then(port_of).unwrap_or(usual))
         });
         if let Some(port) = port {

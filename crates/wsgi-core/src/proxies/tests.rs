@@ -134,6 +134,9 @@ fn scheme_host_and_port_follow_what_is_told() {
         (&[(HOST, "example.org:81")], "", "http", "example.org:81", "81"),
         (&[(PROTO, "https"), (HOST, "example.org"), ("HTTP_X_FORWARDED_PORT", "8443")], "on", "https", "example.org", "8443"),
         (&[("HTTPS", "on"), (PROTO, "http"), (HOST, "a")], "", "http", "a", "80"),
+        // What the application takes for TLS.
+        (&[("HTTPS", "1"), (HOST, "a")], "1", "http", "a", "443"),
+        (&[("REQUEST_SCHEME", "HTTPS"), (HOST, "a")], "", "HTTPS", "a", "443"),
         (&[(FOR, "1.2.3.4")], "", "http", "inner:8000", "8000"),
         (
             &[(
@@ -258,6 +261,25 @@ fn whatever_a_client_sends_the_proxies_settle_who_it_is() {
         proxies.apply(&mut head).unwrap();
         assert!(!format!("{head:?}").contains("FORWARDED"));
         assert_eq!(head.get(Known::RemoteAddr), Some(outsider.as_bytes()));
+    }
+}
+
+/// Runs a target over bytes that are not random, but vary around `seed`: each test of this kind is the same everywhere.
+pub(super) fn vary(seed: &[u8], seasoning: &[u8], times: usize, target: impl Fn(&[u8])) {
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
+    target(seed);
+    for _ in 0..times {
+        let mut bytes = seed.to_vec();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes[at] = random.below(256) as u8,
+                1 => bytes.insert(at, seasoning[random.below(seasoning.len())]),
+                2 if bytes.len() > 1 => drop(bytes.remove(at)),
+                _ => bytes.extend_from_within(at..),
+            }
+        }
+        target(&bytes);
     }
 }
 

@@ -9,7 +9,7 @@ use super::delivery::Delivery;
 use super::rest::Rest;
 use super::socket::Socket;
 use crate::exchange::Outcome;
-use crate::wire::{Next, Protocol, RequestHead};
+use crate::wire::{Address, Next, Protocol, RequestHead};
 
 /// One connection between events. An idle one has no buffers.
 pub(super) struct Connection {
@@ -27,11 +27,16 @@ pub(super) struct Connection {
     pub(super) polled: Option<EventFlags>,
     /// When the head that is being read must be complete; set by its first byte.
     pub(super) head_deadline: Option<u64>,
-    /// The other end, for log lines.
-    pub(super) remote: crate::wire::Address,
+    /// The other end.
+    pub(super) peer: Address,
 }
 
 impl Connection {
+    /// Whom log lines are about: the client, also behind a proxy that says whose connection it passes on.
+    pub(super) fn remote(&self) -> &Address {
+        self.protocol.client().unwrap_or(&self.peer)
+    }
+
     /// The system has taken some more of the reply.
     pub(super) fn took(&mut self, bytes: usize) {
         if let Some(delivery) = &mut self.delivery {

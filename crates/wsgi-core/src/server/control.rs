@@ -73,7 +73,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
         State::Reading if connection.head_deadline.is_some() => Error::Timeout { what: "head", seconds: timeouts.head.as_secs() },
         State::Body(_) => Error::Timeout { what: "body", seconds: timeouts.body.as_secs() },
         State::Sending { .. } | State::Writing { .. } => {
-            tracing::info!(target: "wsgi", remote = %connection.remote, "peer took longer than {:?} to take its reply", timeouts.write);
+            tracing::info!(target: "wsgi", remote = %connection.remote(), "peer took longer than {:?} to take its reply", timeouts.write);
             connection.socket.reset_on_close();
             return;
         }
@@ -88,7 +88,7 @@ fn end(shared: &Shared, connection: &mut Connection) {
         }
         State::Lingering { .. } => return,
     };
-    shared.refused(&connection.remote, &error);
+    shared.refused(connection.remote(), &error);
     let mut date = HttpDate::from_unix(0);
     clock::refresh(&mut date);
     let mut output = Vec::new();

@@ -167,7 +167,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn broken(&mut self, error: io::Error) {
-        tracing::info!(target: "wsgi", remote = %self.connection.remote, "request body broke off: {error}");
+        tracing::info!(target: "wsgi", remote = %self.connection.remote(), "request body broke off: {error}");
         self.body = Body::Broken(Failure::of(&error));
     }
 
@@ -296,6 +296,10 @@ impl Exchange for Conversation<'_> {
 
     fn socket(&self) -> Option<BorrowedFd<'_>> {
         Some(self.connection.socket.as_fd())
+    }
+
+    fn last_word(&self) -> Option<&'static [u8]> {
+        self.connection.protocol.last_word()
     }
 
     fn inform(&mut self, head: &ResponseHead) {

@@ -668,7 +668,7 @@ impl Entry {
             delivery: None,
             polled: None,
             head_deadline: None,
-            remote: link.remote,
+            peer: link.remote,
         })
     }
 }

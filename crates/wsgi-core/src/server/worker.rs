@@ -215,12 +215,12 @@ impl Worker {
                 (Ok(Event::EndOfBody), State::Body(_)) => self.respond_ahead(connection, true),
                 (Ok(_), _) => Step::Close,
                 (Err(error), _) => {
-                    tracing::info!(target: "wsgi", remote = %connection.remote, "{error}");
+                    tracing::info!(target: "wsgi", remote = %connection.remote(), "{error}");
                     Step::Close
                 }
             },
             Err(error) => {
-                tracing::debug!(target: "wsgi", remote = %connection.remote, "connection lost: {error}");
+                tracing::debug!(target: "wsgi", remote = %connection.remote(), "connection lost: {error}");
                 Step::Close
             }
         }
@@ -326,7 +326,7 @@ impl Worker {
                 }
                 // The file, then. Whatever were sent now would be taken for what is missing.
                 Err(error) => {
-                    tracing::error!(target: "wsgi", remote = %connection.remote, "reply broken off: {error}");
+                    tracing::error!(target: "wsgi", remote = %connection.remote(), "reply broken off: {error}");
                     connection.delivered(Outcome::Aborted);
                     connection.socket.reset_on_close();
                     return Step::Close;
@@ -336,7 +336,7 @@ impl Worker {
     }
 
     fn refuse(&mut self, connection: &mut Connection, error: &Error) -> Step {
-        self.shared.refused(&connection.remote, error);
+        self.shared.refused(connection.remote(), error);
         connection.state = State::Reading;
         clock::refresh(&mut self.scratch.date);
         connection.protocol.refuse(error, &self.scratch.date, &mut self.scratch.output);
@@ -385,7 +385,7 @@ impl Worker {
                 Step::Again
             }
             Next::Close(reason) => {
-                tracing::trace!(target: "wsgi", remote = %connection.remote, "closed: {}", reason.explain());
+                tracing::trace!(target: "wsgi", remote = %connection.remote(), "closed: {}", reason.explain());
                 if reason == CloseReason::Reset {
                     connection.socket.reset_on_close();
                 }
@@ -462,7 +462,7 @@ fn take_more(connection: &mut Connection, time: Duration, until: &mut u64) -> io
 }
 
 fn not_taken(connection: &Connection, error: &io::Error) -> Step {
-    tracing::debug!(target: "wsgi", remote = %connection.remote, "reply not taken: {error}");
+    tracing::debug!(target: "wsgi", remote = %connection.remote(), "reply not taken: {error}");
     Step::Close
 }
 

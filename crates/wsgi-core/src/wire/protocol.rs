@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Error, HttpDate, Link, RequestHead, ResponseHead};
+use super::{Address, Error, HttpDate, Link, RequestHead, ResponseHead};
 
 /// The server's half of one connection, as pure state: bytes in, events out, reply bytes appended to a `Vec` that the caller owns.
 ///
@@ -124,6 +124,13 @@ pub trait Protocol: Send {
     /// Queues a whole reply that says why a request is not answered. The connection closes after it.
     fn refuse(&mut self, error: &Error, date: &HttpDate, out: &mut Vec<u8>);
 
+    /// A whole reply that says that the request takes too long (504) and that the connection closes, for a request whose reply was not started.
+    /// It is sent instead of whatever the codec would make, by somebody who cannot reach it, and nothing is sent after it. `None` where what
+    /// goes out depends on the codec's state (TLS), or where the close says enough.
+    fn last_word(&self) -> Option<&'static [u8]> {
+        None
+    }
+
     /// Whether the connection is between requests and has seen no byte of the next, so that it may be closed without loss.
     fn idle(&self) -> bool;
 
@@ -131,6 +138,12 @@ pub trait Protocol: Send {
     /// (`close_notify` of TLS). There is no [`seal`](Protocol::seal) after it.
     fn farewell(&mut self, out: &mut Vec<u8>) {
         let _ = out;
+    }
+
+    /// Whose connection the peer passes on, once it has said so (the PROXY protocol): what is logged of the connection names that instead of the
+    /// peer. `None` where the peer itself is meant.
+    fn client(&self) -> Option<&Address> {
+        None
     }
 
     /// The server is shutting down: replies that start from now on say that the connection will close, where the protocol can say so.

@@ -305,6 +305,14 @@ impl RequestHead {
         }
     }
 
+    /// Whether the request came by TLS, as far as its variables tell: D15, `HTTPS` and `REQUEST_SCHEME` come from the server in front, or from the
+    /// codec; never from a field of the request.
+    pub(crate) fn is_secure(&self) -> bool {
+        let is =
+            |name, expected: &[&[u8]]| self.get(name).is_some_and(|value| expected.iter().any(|text| value.eq_ignore_ascii_case(text)));
+        is(Known::Https, &[b"on", b"1", b"https"]) || is(Known::RequestScheme, &[b"https"])
+    }
+
     /// Every variable once, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (Name<'_>, &[u8])> {
         self.variables.iter().map(|variable| (variable.name.of(&self.text), self.bytes(&variable.value)))

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Extensions, StatusCode};
 
 use super::{Job, Reply, Shared, after};
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Caller, Exchange};
 use crate::failure::Failure;
 use crate::wire::{Known, RequestHead, ResponseHead};
 
@@ -38,7 +38,9 @@ pub(super) struct State {
     asked: bool,
     reply: VecDeque<Reply>,
     reply_bytes: usize,
-    /// The last of the reply is in `reply`, or was taken.
+    /// The head of the reply is in `reply`, or was taken.
+    started: bool,
+    /// The last of it is, or was.
     over: bool,
     /// The task that waits for the handler to do something.
     task: Option<Waker>,
@@ -171,6 +173,33 @@ impl Crossing {
     }
 }
 
+impl Caller for Crossing {
+    fn end_body(&self, error: io::Error) {
+        self.end_input(Err(Failure::of(&error)));
+    }
+
+    fn give_up(&self) {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.over, true) {
+            if state.started {
+                state.reply.push_back(Reply::Aborted);
+            } else {
+                let text = format!("{}\n", StatusCode::GATEWAY_TIMEOUT);
+                state.reply_bytes += text.len();
+                let head = ResponseHead::plain(StatusCode::GATEWAY_TIMEOUT, text.len() as u64);
+                state.reply.extend([Reply::Head(head), Reply::Block(text.into()), Reply::End]);
+            }
+        }
+        // For the handler, should it come back.
+        state.gone.get_or_insert(Failure::new(io::ErrorKind::ConnectionAborted, "the reply was given up".to_owned()));
+        let task = state.task.take();
+        self.tell_handler(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
 impl State {
     fn register<R>(&mut self, context: &mut Context<'_>) -> Poll<R> {
         match &mut self.task {
@@ -257,6 +286,7 @@ impl<'a> Crossed<'a> {
             state.over |= self.ended;
             return;
         }
+        state.started |= self.started;
         state.reply_bytes += self.front.iter().map(Reply::weight).sum::<usize>();
         state.reply.extend(self.front.drain(..));
         if !self.blocks.is_empty() {
@@ -446,6 +476,10 @@ impl Exchange for Crossed<'_> {
     fn disconnected(&mut self) -> bool {
         let state = self.crossing.lock();
         self.lost.is_some() || state.gone.is_some() || state.hung_up
+    }
+
+    fn caller(&self) -> Option<Arc<dyn Caller>> {
+        Some(Arc::<Crossing>::clone(&self.crossing))
     }
 
     fn multithread(&self) -> bool {

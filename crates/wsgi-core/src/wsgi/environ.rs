@@ -62,7 +62,7 @@ pub(super) struct Environs {
 
 impl Facts {
     pub(super) fn new(head: &RequestHead, multithread: bool, multiprocess: bool, body: BodyState) -> Facts {
-        Facts { secure: is_secure(head), multithread, multiprocess, body }
+        Facts { secure: head.is_secure(), multithread, multiprocess, body }
     }
 
     fn same_shape(&self, other: &Facts) -> bool {
@@ -83,12 +83,6 @@ impl PerRequest<'_> {
     fn put(&self, dict: &Bound<'_, PyDict>) -> PyResult<()> {
         self.entries.iter().try_for_each(|(name, object)| dict.set_item(name, object))
     }
-}
-
-/// D15: `HTTPS` and `REQUEST_SCHEME` come from the server in front, or from the codec; never from a field of the request.
-fn is_secure(head: &RequestHead) -> bool {
-    let is = |name, expected: &[&[u8]]| head.get(name).is_some_and(|value| expected.iter().any(|text| value.eq_ignore_ascii_case(text)));
-    is(Known::Https, &[b"on", b"1", b"https"]) || is(Known::RequestScheme, &[b"https"])
 }
 
 impl Environs {

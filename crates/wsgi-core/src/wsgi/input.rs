@@ -14,6 +14,7 @@ use pyo3::exceptions::{PyConnectionResetError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use super::harakiri::interruption;
 use super::session::Session;
 use super::spool::{Spooled, body_status};
 use crate::Exchange;
@@ -89,8 +90,11 @@ impl Input {
             }),
             Err(error) => Err(error),
         };
-        waited.map_err(PyErr::from)?;
-        taken.to_python(py)
+        match waited {
+            Ok(()) => taken.to_python(py),
+            Err(ReadError::Broken(Broken { status: StatusCode::GATEWAY_TIMEOUT, .. })) => Err(interruption(py)),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

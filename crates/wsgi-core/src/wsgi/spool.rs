@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
+use super::harakiri::Overdue;
 use super::input::Pieces;
 use crate::Exchange;
 use crate::wire::Error;
@@ -57,7 +58,7 @@ pub(super) enum SpoolError {
     #[error("{0}")]
     Body(io::Error),
     /// The disk is.
-    #[error("temporary file: {0}")]
+    #[error("temporary file in {folder}: {0}", folder = std::env::temp_dir().display())]
     Disk(io::Error),
 }
 
@@ -73,8 +74,10 @@ impl SpoolError {
 
 /// The status for a body that could not be read.
 pub(super) fn body_status(error: &io::Error) -> StatusCode {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    let cause = error.get_ref();
+    match cause.and_then(|cause| cause.downcast_ref::<Error>()) {
         Some(error) => error.status(),
+        None if cause.is_some_and(|cause| cause.is::<Overdue>()) => StatusCode::GATEWAY_TIMEOUT,
         None if error.kind() == io::ErrorKind::TimedOut => StatusCode::REQUEST_TIMEOUT,
         None => StatusCode::BAD_REQUEST,
     }

@@ -9,6 +9,8 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use wsgi_core::observe::{Observer, Refusal, Seen};
+use wsgi_core::proxies::Proxied;
 use wsgi_core::server::{AllowFrom, ListenAddress, Listener, Timeouts};
 use wsgi_core::wire::{Address, Dialect, Link, Protocol, ResponseHead};
 use wsgi_core::{Exchange, Handler, Part};
@@ -836,4 +838,41 @@ fn a_dialect_that_panics_harms_only_its_connection() {
     peer.send(b"/a 0\n");
     assert_eq!(peer.reply(), "200 /a ");
     assert_eq!(server.stop(), 0);
+}
+
+/// Keeps whose requests were refused.
+#[derive(Default)]
+struct Refused(Mutex<Vec<String>>);
+
+impl Observer for Refused {
+    fn ended(&self, _: &Seen<'_>) {}
+
+    fn refused(&self, refusal: &Refusal<'_>) {
+        self.0.lock().unwrap().push(refusal.remote.to_string());
+    }
+}
+
+/// A log that names the proxy tells the operator of hundreds of bad requests from one address, and it is their own.
+#[test]
+fn behind_the_proxy_protocol_it_is_the_client_whose_request_is_refused() {
+    let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+    let refused = Arc::new(Refused::default());
+    let observer = Arc::clone(&refused);
+    let timeouts = Timeouts { head: Duration::from_millis(80), ..Timeouts::default() };
+    let server = Started::new(|server| server.listen(listener, Proxied::new(lines)).timeouts(timeouts).observer(observer), echo);
+    let ask = |bytes: &[u8]| {
+        let mut peer = Peer { stream: TcpStream::connect(address).unwrap() };
+        let own = peer.stream.local_addr().unwrap();
+        peer.send(bytes);
+        peer.rest();
+        own.to_string()
+    };
+    let header = "PROXY TCP4 192.0.2.1 198.51.100.2 4711 80\r\n";
+    ask(format!("{header}nonsense\n").as_bytes());
+    ask(format!("{header}late").as_bytes());
+    let unknown = ask(b"PROXY UNKNOWN\r\nnonsense\n");
+    let none = ask(b"nonsense\n");
+    assert_eq!(server.stop(), 0);
+    assert_eq!(*refused.0.lock().unwrap(), ["192.0.2.1:4711".to_owned(), "192.0.2.1:4711".to_owned(), unknown, none]);
 }

@@ -2,12 +2,16 @@
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::StatusCode;
+use wsgi_core::wire::{BodyLength, Known, RequestHead, ResponseHead};
+use wsgi_core::workers::{Reply, Request, Workers};
 use wsgi_core::wsgi::{Application, Harakiri, Stuck, Watched};
 use wsgi_core::{Exchange, Handler};
 
-use crate::common::App;
+use crate::common::{App, start_python};
 
 /// Only requests that are to be interrupted are watched by this; the others would have to be quick, which no test may ask for.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -17,6 +21,11 @@ fn watched<H: Handler>(handler: H) -> (Watched<H>, Receiver<Stuck>) {
     let told = Mutex::new(told);
     let harakiri = Harakiri::after(LIMIT).grace(LIMIT).on_stuck(move |stuck| told.lock().unwrap().send(stuck.clone()).unwrap());
     (harakiri.around(handler).unwrap(), stuck)
+}
+
+/// Who does not come back is not told of.
+fn watched_for_long<H: Handler>(handler: H) -> Watched<H> {
+    Harakiri::after(LIMIT).grace(Duration::from_secs(3600)).around(handler).unwrap()
 }
 
 fn application(app: &App) -> (Watched<Application>, Receiver<Stuck>) {
@@ -98,6 +107,61 @@ def application(environ, start_response):
     }
 }
 
+/// The exception is raised while a block is waited for in C, and nothing of Python runs before `close()`.
+#[test]
+fn an_exception_that_came_too_late_for_the_reply_does_not_end_close() {
+    let app = App::new(
+        "
+import queue, threading, time
+class Blocks:
+    def __init__(self):
+        self.queue = queue.SimpleQueue()
+        threading.Thread(target=self.fill).start()
+    def fill(self):
+        time.sleep(0.9)
+        self.queue.put(None)
+    def __iter__(self):
+        return iter(self.queue.get, None)
+    def close(self):
+        note('close')
+        note('closed')
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return Blocks()
+",
+    );
+    let answer = app.get("/").run_by(&application(&app).0);
+    assert!(answer.has("closed"), "{:?} {}", answer.events, answer.errors);
+    assert_eq!((answer.status(), answer.errors.as_str()), ("200 OK", ""));
+}
+
+/// The client sends now and then, so that the body is never late and never whole.
+#[test]
+fn a_body_that_does_not_end_in_time_is_not_waited_for_any_longer() {
+    let late = || {
+        std::thread::sleep(3 * LIMIT);
+        std::io::Error::new(std::io::ErrorKind::TimedOut, "the body is late")
+    };
+    let app = App::new(
+        "
+def application(environ, start_response):
+    try:
+        environ['wsgi.input'].readlines()
+    finally:
+        note('finally')
+        note('whole')
+",
+    );
+    let watched = watched_for_long(app.application.clone());
+    let answer = app.request("POST", "/").body(&[b"abcdef"]).refused(late).run_by(&watched);
+    assert_eq!((answer.status(), answer.errors.as_str()), ("504 Gateway Timeout", ""), "{:?}", answer.logged);
+    assert!(answer.has("finally") && answer.has("whole"), "interrupted twice: {:?}", answer.events);
+    // Before the application is called.
+    let answer = app.request("POST", "/").chunked(&[b"abcdef"]).refused(late).run_by(&watched);
+    assert_eq!((answer.status(), answer.errors.as_str()), ("504 Gateway Timeout", ""), "{:?}", answer.logged);
+    assert!(!answer.has("finally"));
+}
+
 /// A thread that waits outside of Python, and then goes on.
 struct Waits {
     application: Application,
@@ -107,7 +171,7 @@ struct Waits {
 impl Handler for Waits {
     fn handle(&self, exchange: &mut dyn Exchange) {
         self.go_on.lock().unwrap().recv().unwrap();
-        exchange.refuse(http::StatusCode::OK, "late");
+        exchange.refuse(StatusCode::OK, "late");
     }
 
     fn thread(&self, work: &mut dyn FnMut()) {
@@ -140,6 +204,68 @@ fn a_thread_that_does_not_come_back_is_told_once_and_its_exception_is_taken_back
     });
     drop(watched);
     assert!(stuck.recv().is_err(), "told twice");
+}
+
+/// A handler that does not come back before it is told to, or before its request's body does.
+struct Dawdles(Mutex<Receiver<()>>);
+
+impl Handler for Dawdles {
+    fn handle(&self, exchange: &mut dyn Exchange) {
+        match exchange.head().get(Known::PathInfo).unwrap() {
+            b"/read" => match exchange.read(1) {
+                Ok(_) => exchange.refuse(StatusCode::OK, "there was a body"),
+                Err(error) => exchange.refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
+            b"/begun" => {
+                exchange.start(&ResponseHead::plain(StatusCode::OK, 10));
+                exchange.data(b"begun");
+                exchange.flush().unwrap();
+                self.0.lock().unwrap().recv().unwrap();
+                exchange.data(b"ended");
+                exchange.finish();
+            }
+            _ => {
+                self.0.lock().unwrap().recv().unwrap();
+                exchange.refuse(StatusCode::OK, "late");
+            }
+        }
+    }
+}
+
+/// All of a reply, in words.
+fn reply_of(workers: &Workers, path: &[u8]) -> String {
+    let mut head = RequestHead::default();
+    head.set(Known::RequestMethod, b"POST");
+    head.set(Known::PathInfo, path);
+    head.set_body(BodyLength::Unknown);
+    let mut call = workers.call(Request { head, ..Request::default() }).unwrap();
+    let mut text = String::new();
+    loop {
+        match call.poll_reply(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => std::thread::yield_now(),
+            Poll::Ready(Reply::Head(head)) => text += &format!("{} ", head.code()),
+            Poll::Ready(Reply::Block(block)) => text += std::str::from_utf8(&block).unwrap(),
+            Poll::Ready(Reply::End) => return text + " end",
+            Poll::Ready(_) => return text + " aborted",
+        }
+    }
+}
+
+/// Its connection is not the thread's, so that it can go on.
+#[test]
+fn a_task_is_answered_also_when_the_thread_does_not_come_back() {
+    start_python();
+    let (go_on, goes_on) = channel();
+    let (watched, stuck) = watched(Dawdles(Mutex::new(goes_on)));
+    let workers = Workers::builder(watched).threads(1).start().unwrap();
+    assert_eq!(reply_of(&workers, b"/read"), "400 request takes longer than the server allows end");
+    for (path, reply) in [(&b"/begun"[..], "200 begun aborted"), (b"/", "504 504 Gateway Timeout\n end")] {
+        assert_eq!(reply_of(&workers, path), reply);
+        stuck.recv_timeout(Duration::from_secs(20)).unwrap();
+        go_on.send(()).unwrap();
+    }
+    workers.shutdown();
+    assert_eq!(workers.wait(Duration::from_secs(20)), 0);
 }
 
 #[test]

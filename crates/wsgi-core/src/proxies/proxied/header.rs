@@ -153,6 +153,25 @@ fn check(whole: &[u8], at: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Parses every beginning of `input`, as the network may cut it. Panics if they do not agree.
+#[cfg(any(fuzzing, test))]
+pub(in crate::proxies) fn check_header(input: &[u8]) {
+    let whole = parse(input);
+    match &whole {
+        Ok(Some(header)) => assert!((1..=input.len().min(LONGEST_BINARY)).contains(&header.bytes)),
+        Ok(None) => assert!(input.len() < LONGEST_BINARY),
+        Err(_) => {}
+    }
+    // Whatever is said first is said of all that is longer, and nothing before it.
+    let told = (0..=input.len()).find(|&end| parse(&input[..end]) != Ok(None));
+    for end in told.unwrap_or(input.len())..=input.len() {
+        assert_eq!(parse(&input[..end]), whole, "{} bytes", end);
+    }
+    if let Ok(Some(header)) = whole {
+        assert_eq!(told, Some(header.bytes), "nothing is read behind a header");
+    }
+}
+
 const WORD: &[u8] = b"PROXY ";
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest line of version 1, with its end.

@@ -23,13 +23,16 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 
+#[cfg(any(fuzzing, test))]
+pub(super) use self::header::check_header;
 use self::header::{Header, parse};
-use crate::wire::{CloseReason, Dialect, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
+use crate::wire::{Address, CloseReason, Dialect, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
 
 /// A dialect behind the PROXY protocol: each connection begins with its header, and then goes on as `D` says.
 ///
 /// A peer says who the client is, so the engine lets in nobody but the machine itself, unless
-/// [`Listener::allow_from`](crate::server::Listener::allow_from) says who else may connect. Log lines about a connection name the proxy.
+/// [`Listener::allow_from`](crate::server::Listener::allow_from) says who else may connect. Once the header has come, log lines about the
+/// connection name the client.
 ///
 /// ```
 /// use wsgi_core::proxies::Proxied;
@@ -192,6 +195,10 @@ impl<D: Dialect> Protocol for Connection<D> {
         }
     }
 
+    fn last_word(&self) -> Option<&'static [u8]> {
+        self.inner.as_ref()?.last_word()
+    }
+
     fn idle(&self) -> bool {
         self.inner.as_ref().map_or(!self.failed, |inner| inner.idle())
     }
@@ -200,6 +207,10 @@ impl<D: Dialect> Protocol for Connection<D> {
         if let Some(inner) = &mut self.inner {
             inner.farewell(out);
         }
+    }
+
+    fn client(&self) -> Option<&Address> {
+        self.inner.as_ref().map(|_| &self.link.remote)
     }
 
     fn close_after_reply(&mut self) {

@@ -13,16 +13,19 @@
 //! reply was sent, the client gets a 504 and the connection is closed; otherwise the reply is aborted, so that it cannot be taken for whole.
 //!
 //! **What is not.** Python delivers the exception between two instructions of its own. A thread that waits inside a call into C (`time.sleep`, a
-//! database driver, a lock) gets it when that call returns, and not before. If that is not within the grace, its client's connection is cut
-//! off, which also ends a wait for that client; a 504 cannot be sent any more, since the thread holds the reply. If the thread is still not
-//! back a second later, it is called stuck, and only the end of the process ends it. An application that catches `BaseException` and goes on
-//! is treated in the same way.
+//! database driver, a lock) gets it when that call returns, and not before; only a wait for the request's body ends at once. If that is not
+//! within the grace, its client's connection is cut off, which also ends a wait for that client. The thread holds the reply, so a 504 is sent
+//! past it, where nothing of a reply was begun, over plain HTTP ([`Exchange::last_word`]). If the thread is still not back a second later, it
+//! is called stuck, and only the end of the process ends it. An application that catches `BaseException` and goes on is treated in the same
+//! way.
 //!
 //! A call that neither returns nor lets other threads run Python leaves nobody who could raise anything: the tracebacks of all threads are then
 //! written to standard error by `faulthandler`, which needs no lock.
 //!
-//! An exception that reaches a thread only while it calls `close()` ends that call. Over a front end that lends no socket
-//! ([`Exchange::socket`](crate::Exchange::socket)), such as HTTP/2, nobody is cut off.
+//! An exception that was raised before `close()` and has not arrived is taken back, so that `close()` does its work; one that is raised while it
+//! runs ends it.
+//!
+//! Where a task waits for the reply and not a socket ([`Exchange::caller`]), it is answered in the same way, and its connection may go on.
 //!
 //! **What it costs.** Each request notes its beginning and its end in a slot of its thread's, behind a lock that nobody contends for.
 //!
@@ -33,15 +36,22 @@ mod slots;
 mod watch;
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Extensions;
 use pyo3::prelude::*;
 
 pub(super) use self::python::Harakiri as Interrupted;
 use self::slots::Slot;
 use self::watch::Watch;
+use crate::exchange::{Caller, Part, Told, hand_on};
+use crate::wire::{RequestHead, ResponseHead};
 use crate::{Exchange, Handler};
 
 /// How long requests may take, and what happens then.
@@ -142,11 +152,11 @@ impl<H: Handler> Handler for Watched<H> {
     fn handle(&self, exchange: &mut dyn Exchange) {
         let slot = self.watch.slot();
         // A handler within one that is watched by the same is a part of its request.
-        if !slot.begin(exchange.head(), exchange.socket()) {
+        if !slot.begin(exchange) {
             return self.handler.handle(exchange);
         }
         let _end = End(&slot);
-        self.handler.handle(exchange);
+        self.handler.handle(&mut Overseen { exchange, slot: &slot });
     }
 
     fn thread(&self, work: &mut dyn FnMut()) {
@@ -157,6 +167,88 @@ impl<H: Handler> Handler for Watched<H> {
 impl<H> Drop for Watched<H> {
     fn drop(&mut self) {
         self.watch.end();
+    }
+}
+
+/// The time of the request is up, so that its body is not waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("request takes longer than the server allows")]
+pub(super) struct Overdue;
+
+impl From<Overdue> for io::Error {
+    fn from(error: Overdue) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
+
+/// The exception for this thread, which has come to know of it before it was raised here.
+pub(super) fn interruption(py: Python<'_>) -> PyErr {
+    python::withdraw(py, python::this_thread());
+    Interrupted::new_err(())
+}
+
+/// Takes back what was raised in this thread and has not arrived: for what must run although the time is up.
+pub(super) fn spare(py: Python<'_>) {
+    if SLOTS.with_borrow(|slots| slots.iter().any(|slot| slot.lock().raised)) {
+        python::withdraw(py, python::this_thread());
+    }
+}
+
+/// A conversation of which the watch knows whether it has begun to answer, and whether it waits for the client.
+struct Overseen<'a> {
+    exchange: &'a mut dyn Exchange,
+    slot: &'a Slot,
+}
+
+impl Exchange for Overseen<'_> {
+    hand_on!();
+
+    fn inform(&mut self, head: &ResponseHead) {
+        self.slot.speaks();
+        self.exchange.inform(head);
+    }
+
+    fn start(&mut self, head: &ResponseHead) {
+        self.slot.speaks();
+        self.exchange.start(head);
+    }
+
+    fn data(&mut self, block: &[u8]) {
+        self.exchange.data(block);
+    }
+
+    fn finish(&mut self) {
+        self.exchange.finish();
+    }
+
+    fn abort(&mut self) {
+        self.exchange.abort();
+    }
+
+    fn read(&mut self, max: usize) -> io::Result<Bytes> {
+        if let Some(ready) = self.read_ready(max) {
+            return ready;
+        }
+        self.slot.reads(true)?;
+        let result = self.exchange.read(max);
+        self.slot.reads(false)?;
+        result
+    }
+
+    fn read_ready(&mut self, max: usize) -> Option<io::Result<Bytes>> {
+        self.exchange.read_ready(max)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.exchange.flush()
+    }
+
+    fn send_file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
+        self.exchange.send_file(file, range)
+    }
+
+    fn finish_with(&mut self, parts: Vec<Part>) {
+        self.exchange.finish_with(parts);
     }
 }
 

@@ -113,7 +113,7 @@ impl Watch {
                 let _ = jobs.send(Job { slot: Arc::clone(slot), serial: state.serial });
             }
             Phase::Asked(since) if over(since, self.grace.min(ENTER_WITHIN)) => {
-                state.phase = Phase::Interrupted(since);
+                state.interrupt();
                 let request = state.request.to_string();
                 drop(state);
                 tracing::error!(
@@ -127,7 +127,6 @@ impl Watch {
                 }
             }
             Phase::Interrupted(since) if over(since, self.grace) => {
-                state.phase = Phase::CutOff(clock::now());
                 state.cut_off();
             }
             Phase::CutOff(since) if over(since, BACK_WITHIN) => {
@@ -160,9 +159,11 @@ impl Watch {
             if state.began.is_none() || state.serial != job.serial {
                 return;
             }
-            state.raised = python::raise(py, thread);
+            if !state.told {
+                state.raised = python::raise(py, thread);
+            }
             if let Phase::Asked(_) = state.phase {
-                state.phase = Phase::Interrupted(clock::now());
+                state.interrupt();
             }
             let request = state.request.to_string();
             drop(state);

@@ -1,7 +1,7 @@
 //! Headers, whole and in pieces, right and wrong.
 
 use super::*;
-use crate::proxies::tests::Random;
+use crate::proxies::tests::vary;
 
 fn tcp_ends(source: &str, destination: &str) -> Option<Ends> {
     Some((Address::Tcp(source.parse().unwrap()), Address::Tcp(destination.parse().unwrap())))
@@ -140,17 +140,9 @@ fn a_single_wrong_bit_is_found_by_the_checksum() {
 }
 
 #[test]
-fn any_bytes_give_a_header_or_an_error_and_none_is_longer_than_its_bound() {
-    let mut random = Random::new(2);
-    let good = good();
-    for _ in 0..20_000 {
-        let mut header = good[random.below(good.len())].0.clone();
-        for _ in 0..1 + random.below(3) {
-            let at = random.below(header.len().min(64));
-            header[at] = random.below(256) as u8;
-        }
-        if let Ok(Some(Header { bytes, .. })) = parse(&header) {
-            assert!(bytes <= header.len() && bytes <= LONGEST_BINARY);
-        }
+fn headers_that_are_nearly_sound() {
+    for (header, _) in good() {
+        // What is longer has bytes that mean nothing.
+        vary(&header[..header.len().min(200)], b"\r\n\0 .:0129PROXY\x03\x11\xff", 500, check_header);
     }
 }
