@@ -4,8 +4,11 @@
 //! treated as they say: started with their arguments, asked by their probes, ended within their time.
 //!
 //! - [`container`] is a container on this machine: a folder in the place of its file system, free ports in the place of its own.
-//! - [`image`] has the tests.
+//! - [`kubelet`] is what Kubernetes does with one, in miniature.
+//! - [`image`] and [`kubernetes`] have the tests.
 
 mod container;
 mod files;
 mod image;
+mod kubelet;
+mod kubernetes;
