@@ -5,8 +5,9 @@
 //!
 //! - [`container`] is a container on this machine: a folder in the place of its file system, free ports in the place of its own.
 //! - [`kubelet`] is what Kubernetes does with one, in miniature.
-//! - [`image`] and [`kubernetes`] have the tests.
+//! - [`image`], [`kubernetes`] and [`compose`] have the tests.
 
+mod compose;
 mod container;
 mod files;
 mod image;
