@@ -65,6 +65,7 @@ fn every_example_is_started_by_a_test() {
     known.extend([table::NGINX_SEVERAL.config, "systemd/site.service", "systemd/site.socket", "README.md"]);
     // Those of `deployments.rs`.
     known.extend(["container/Dockerfile", "container/Dockerfile.dockerignore", "kubernetes/site.yaml", "compose/compose.yaml"]);
+    known.extend(["systemd/site@.service", "systemd/site@.socket", "systemd/shop.ini"]);
     let mut found = Vec::new();
     let mut folders = vec![example::folder()];
     while let Some(folder) = folders.pop() {

@@ -5,7 +5,7 @@
 //!
 //! - [`container`] is a container on this machine: a folder in the place of its file system, free ports in the place of its own.
 //! - [`kubelet`] is what Kubernetes does with one, in miniature.
-//! - [`image`], [`kubernetes`] and [`compose`] have the tests.
+//! - [`image`], [`kubernetes`], [`compose`] and [`systemd`] have the tests.
 
 mod compose;
 mod container;
@@ -13,3 +13,4 @@ mod files;
 mod image;
 mod kubelet;
 mod kubernetes;
+mod systemd;
