@@ -108,8 +108,7 @@ impl Endpoints {
         self.0.0.lock().expect("no panic while it is held").push(pod.http());
     }
 
-    fn remove(&self, pod: &mut Pod) {
-        let gone = pod.http();
+    fn remove(&self, gone: SocketAddr) {
         self.0.0.lock().expect("no panic while it is held").retain(|address| *address != gone);
     }
 }
@@ -178,16 +177,20 @@ impl<'a> Pod<'a> {
         self.process.stderr()
     }
 
-    /// Deletes it, as Kubernetes does: its address is taken out of the endpoints only after a while, `preStop` runs meanwhile, then it gets TERM.
-    /// A panic where it would be killed.
+    /// Deletes it, as Kubernetes does: its address is taken out of the endpoints only after a while, and whatever becomes of that, `preStop` runs,
+    /// and then it gets TERM. A panic where it would be killed.
     pub(crate) fn delete(mut self, endpoints: &Endpoints) {
         let killed_at = Instant::now() + self.manifest.budget();
-        let pre_stop = self.manifest.pre_stop();
-        std::thread::sleep(pre_stop / 2);
-        endpoints.remove(&mut self);
-        std::thread::sleep(pre_stop / 2);
-        self.terminate();
-        self.wait(killed_at);
+        let address = self.http();
+        std::thread::scope(|both| {
+            both.spawn(|| {
+                std::thread::sleep(HEARD_AFTER);
+                endpoints.remove(address);
+            });
+            std::thread::sleep(self.manifest.pre_stop());
+            self.terminate();
+            self.wait(killed_at);
+        });
     }
 
     /// Sends TERM.
@@ -207,3 +210,6 @@ impl<'a> Pod<'a> {
         assert!(ended.starts_with("exit status: 0;"), "{ended}");
     }
 }
+
+/// How long it takes, here, until everybody has heard that a pod is to get no more requests.
+const HEARD_AFTER: Duration = Duration::from_secs(5);
