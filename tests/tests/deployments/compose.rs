@@ -15,8 +15,8 @@ use wsgi_tests::process::Process;
 use wsgi_tests::venv::{self, PYTHON};
 use yaml_rust2::Yaml;
 
-use crate::container::{Container, answer, processes};
-use crate::files::{LOOK_AGAIN, documents, eventually, list, longest_end, text, texts, told, validate};
+use crate::container::{Container, answer, ends_by_itself, processes};
+use crate::files::{documents, eventually, list, longest_end, text, texts, told, validate};
 use crate::image::Dockerfile;
 use crate::kubernetes::{CLIENTS, alone};
 
@@ -79,14 +79,7 @@ impl<'a> Service<'a> {
         let mut process = self.process.take().expect("it runs");
         let killed_at = Instant::now() + self.compose.stop_grace_period(self.name);
         process.terminate();
-        let ended = loop {
-            match process.ended() {
-                Some(ended) => break ended,
-                None => assert!(Instant::now() < killed_at, "it had to be killed: {}", process.stderr()),
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        };
-        assert!(ended.starts_with("exit status: 0;"), "{ended}");
+        ends_by_itself(&mut process, killed_at);
     }
 
     /// Whether its health check succeeds now.

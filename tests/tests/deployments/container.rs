@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, Request, Seen, collect};
 use wsgi_tests::front::ports;
-use wsgi_tests::process::{Process, serve_program};
+use wsgi_tests::process::Process;
 use wsgi_tests::venv::PYTHON;
 
+use crate::files::LOOK_AGAIN;
 use crate::image::Dockerfile;
 
 /// What is in the place of a container. Dropping it removes its files.
@@ -120,6 +122,18 @@ pub(crate) fn answer(mut wire: Wire, request: &Request) -> Option<Seen> {
     seen.head.is_some().then_some(seen)
 }
 
+/// Waits until a process that was sent TERM has ended, in order. A panic where it would be killed.
+pub(crate) fn ends_by_itself(process: &mut Process, killed_at: Instant) {
+    let ended = loop {
+        match process.ended() {
+            Some(ended) => break ended,
+            None => assert!(Instant::now() < killed_at, "it had to be killed: {}", process.stderr()),
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    };
+    assert!(ended.starts_with("exit status: 0;"), "{ended}");
+}
+
 /// Whether [`confined`] works here. Where it does not: a line that says why, or a panic in CI.
 pub(crate) fn can_confine() -> bool {
     let tried = Command::new("unshare").args(["--mount", "setpriv", "--bounding-set=-all", "true"]).output();
@@ -190,9 +204,4 @@ def application(environ, start_response):
 /// An application for tests under load.
 pub(crate) fn processes() -> String {
     fs::read_to_string(wsgi_tests::fixture::apps().join("processes.py")).expect("a file")
-}
-
-/// The `serve` program's path, as text.
-pub(crate) fn serve() -> &'static str {
-    Path::to_str(serve_program()).expect("UTF-8")
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use wsgi_tests::process::Process;
 use yaml_rust2::Yaml;
 
-use crate::container::{Container, confined};
-use crate::files::{LOOK_AGAIN, documents, eventually, list, named, number, text, texts};
+use crate::container::{Container, confined, ends_by_itself};
+use crate::files::{documents, eventually, list, named, number, text, texts};
 
 /// The manifest.
 pub(crate) struct Manifest(Vec<Yaml>);
@@ -172,6 +172,23 @@ impl<'a> Pod<'a> {
         assert!(self.passes("readinessProbe") && self.passes("livenessProbe"));
     }
 
+    /// What Prometheus would read, where the annotations lead it.
+    pub(crate) fn figures(&mut self) -> String {
+        let annotations = &self.manifest.template()["metadata"]["annotations"];
+        assert_eq!(text(&annotations["prometheus.io/scrape"]), "true");
+        let port = text(&annotations["prometheus.io/port"]).parse().expect("a port");
+        self.container.get(port, &text(&annotations["prometheus.io/path"])).expect("figures").text()
+    }
+
+    /// Waits until a request runs.
+    pub(crate) fn wait_until_busy(&mut self) {
+        eventually("a thread is busy", || {
+            let figures = self.figures();
+            let busy = figures.lines().filter(|line| line.starts_with("wsgi_busy_threads{"));
+            busy.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() > 0.0
+        });
+    }
+
     /// What it has said so far.
     pub(crate) fn said(&self) -> String {
         self.process.stderr()
@@ -200,14 +217,7 @@ impl<'a> Pod<'a> {
 
     /// Waits until it has ended by itself. A panic where it has to be killed.
     pub(crate) fn wait(mut self, killed_at: Instant) {
-        let ended = loop {
-            if let Some(ended) = self.process.ended() {
-                break ended;
-            }
-            assert!(Instant::now() < killed_at, "it had to be killed: {}", self.process.stderr());
-            std::thread::sleep(LOOK_AGAIN);
-        };
-        assert!(ended.starts_with("exit status: 0;"), "{ended}");
+        ends_by_itself(&mut self.process, killed_at);
     }
 }
 

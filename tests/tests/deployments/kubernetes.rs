@@ -104,19 +104,12 @@ fn probes_tell_how_it_is_and_prometheus_finds_figures() {
     let mut pod = Pod::start(&manifest, &slow, &[]);
     assert!(!pod.passes("startupProbe"), "it cannot have started yet");
     pod.wait_until_ready();
-    let annotations = &manifest.template()["metadata"]["annotations"];
-    assert_eq!(text(&annotations["prometheus.io/scrape"]), "true");
-    let port = text(&annotations["prometheus.io/port"]).parse().expect("a port");
-    let figures = pod.container().get(port, &text(&annotations["prometheus.io/path"])).expect("figures").text();
+    let figures = pod.figures();
     assert!(figures.contains("wsgi_requests_total{"), "{figures}");
     // A request under way holds its end up. Whoever asks meanwhile hears that it is ending, but not that it should be killed.
     let mut client = Wire::tcp(pod.http()).expect("a connection");
     client.send(&Request::get("/sleep/3000")).expect("it is taken");
-    eventually("a thread is busy", || {
-        let figures = pod.container().get(port, "/metrics").expect("figures").text();
-        let busy = figures.lines().filter(|line| line.starts_with("wsgi_busy_threads{"));
-        busy.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() > 0.0
-    });
+    pod.wait_until_busy();
     let killed_at = Instant::now() + manifest.budget() - manifest.pre_stop();
     pod.terminate();
     eventually("it wants no requests any more", || !pod.passes("readinessProbe"));
@@ -183,16 +176,13 @@ import threading
 
 def application(environ, start_response):
     threading.Thread(target=threading.Event().wait).start()
-    started.set()
     threading.Event().wait()
-
-
-started = threading.Event()
 ";
     let mut pod = Pod::start(&manifest, application, &["--graceful-timeout", "1"]);
     pod.wait_until_ready();
     let mut client = Wire::tcp(pod.http()).expect("a connection");
     client.send(&Request::get("/")).expect("it is taken");
+    pod.wait_until_busy();
     let usual = Duration::from_secs(manifest.setting("graceful-timeout").parse().expect("seconds"));
     let margin = manifest.budget() - manifest.pre_stop() - longest_end(usual);
     pod.terminate();

@@ -8,9 +8,9 @@ use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Body, Request};
 use wsgi_tests::front::example::Example;
 use wsgi_tests::front::installed;
-use wsgi_tests::process::Process;
+use wsgi_tests::process::{Process, serve_program};
 
-use crate::container::{Container, WRITES, answer, can_confine, confined, serve};
+use crate::container::{Container, WRITES, answer, can_confine, confined};
 use crate::files::{GRACEFUL_TIMEOUT, eventually, longest_end};
 
 /// A template as it is for one instance.
@@ -27,7 +27,9 @@ fn setting(unit: &str, name: &str) -> String {
 fn analyze(words: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a folder");
     for kind in ["service", "socket"] {
-        let unit = Example::read(&format!("systemd/site@.{kind}")).text().replace("/usr/local/bin/serve", serve());
+        let unit = Example::read(&format!("systemd/site@.{kind}"))
+            .text()
+            .replace("/usr/local/bin/serve", serve_program().to_str().expect("UTF-8"));
         // A template, and the instance by its own name: what says %i is judged with the name of the instance.
         for name in ["site@", "site@shop"] {
             fs::write(folder.path().join(format!("{name}.{kind}")), &unit).expect("a file");
@@ -89,7 +91,7 @@ fn several_sites_are_served_each_from_its_ini_file_with_nothing_to_write_to_but_
         writable.push(machine.path(&format!("/tmp/{site}")));
         writable.iter().for_each(|folder| fs::create_dir_all(folder).expect("a folder"));
         let listen = machine.path(&setting(&socket, "ListenStream"));
-        let mut serve = Command::new(serve());
+        let mut serve = Command::new(serve_program());
         serve.arg(machine.path(file));
         let serve = confined(&serve, &writable);
         let mut command = Command::new("systemd-socket-activate");
