@@ -37,7 +37,7 @@ pub enum Failure {
 }
 
 struct Shared {
-    address: SocketAddr,
+    choose: Box<dyn Fn() -> SocketAddr + Send + Sync>,
     path: String,
     over: AtomicBool,
     answered: AtomicUsize,
@@ -47,8 +47,13 @@ struct Shared {
 impl Load {
     /// Starts so many clients that ask for this path.
     pub fn start(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::choosing(move || address, path, clients)
+    }
+
+    /// The same, of clients that ask where to go whenever they make a connection.
+    pub fn choosing(choose: impl Fn() -> SocketAddr + Send + Sync + 'static, path: &str, clients: usize) -> Load {
         let shared = Arc::new(Shared {
-            address,
+            choose: Box::new(choose),
             path: path.to_owned(),
             over: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
@@ -92,7 +97,7 @@ impl Shared {
         while !self.over.load(Ordering::SeqCst) {
             let (mut wire, last) = match kept.take() {
                 Some((wire, last)) => (wire, Some(last)),
-                None => match Wire::tcp(self.address) {
+                None => match Wire::tcp((self.choose)()) {
                     Ok(wire) => (wire, None),
                     // Nobody is there any more; whoever asks again would only be refused again.
                     Err(_) => {

@@ -1,4 +1,4 @@
-//! The environment that holds the real frameworks at the versions of `requirements.txt`, and one for uWSGI.
+//! The environment that holds the real frameworks at the versions of `requirements.txt`, one for uWSGI, and one for validators of schemas.
 //!
 //! Each is made once, in the target folder, under a name that changes with the requirements and with the Python that this build is linked
 //! against. Several test programs may ask for it at once: a lock lets one make it and the others wait.
@@ -32,6 +32,14 @@ pub fn uwsgi() -> Option<&'static Path> {
         Some(program) => Ok(program.into()),
         None => make("uwsgi-venv", "requirements-uwsgi.txt", "a real uWSGI").map(|folder| folder.join("bin/uwsgi")),
     }))
+}
+
+/// The folder of an environment with programs that check files of Kubernetes and Compose by their schemas, which they have with them.
+///
+/// `None` as for [`frameworks`].
+pub fn validators() -> Option<&'static Path> {
+    static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    there(MADE.get_or_init(|| make("validators-venv", "requirements-validators.txt", "schemas")))
 }
 
 fn there(made: &'static Result<PathBuf, String>) -> Option<&'static Path> {

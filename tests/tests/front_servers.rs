@@ -63,11 +63,16 @@ fn django_behind_each_of_them() {
 fn every_example_is_started_by_a_test() {
     let mut known: Vec<&str> = table::ALL.iter().map(|pair| pair.config).collect();
     known.extend([table::NGINX_SEVERAL.config, "systemd/site.service", "systemd/site.socket", "README.md"]);
+    // Those of `deployments.rs`.
+    known.extend(["container/Dockerfile", "container/Dockerfile.dockerignore", "kubernetes/site.yaml", "compose/compose.yaml"]);
+    known.extend(["systemd/site@.service", "systemd/site@.socket", "systemd/shop.ini"]);
     let mut found = Vec::new();
     let mut folders = vec![example::folder()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
             match entry.is_dir() {
+                // A project, which belongs to the Dockerfile.
+                true if entry.ends_with("container/site") => {}
                 true => folders.push(entry),
                 false => found.push(entry.strip_prefix(example::folder()).expect("a file in it").to_str().expect("UTF-8").to_owned()),
             }

@@ -33,12 +33,13 @@ pub struct Setup<'a> {
     app: App,
     edits: Vec<(&'a str, &'a str)>,
     relayed: bool,
+    behind: Option<Vec<Address>>,
 }
 
 impl<'a> Setup<'a> {
     /// The example of a pair, over a Unix socket, with the fixture application behind it.
     pub fn of(pair: &'a Pair) -> Setup<'a> {
-        Setup { pair, place: Place::Unix, app: App::fixture(), edits: Vec::new(), relayed: false }
+        Setup { pair, place: Place::Unix, app: App::fixture(), edits: Vec::new(), relayed: false, behind: None }
     }
 
     /// Chooses where the two meet.
@@ -65,6 +66,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// Puts the web server in front of servers that the test starts itself, in the place of those that the example names.
+    pub fn behind(mut self, servers: Vec<Address>) -> Setup<'a> {
+        self.behind = Some(servers);
+        self
+    }
+
     /// Starts everything, and waits until it answers. A panic if something does not start.
     ///
     /// Ask [`WebServer::installed`] before.
@@ -75,7 +82,8 @@ impl<'a> Setup<'a> {
             std::os::unix::fs::symlink(files, folder.static_files()).expect("a link");
         }
         let mut example = Example::read(self.pair.config);
-        let upstreams: Vec<Upstream> = (example.commands().iter().enumerate())
+        let commands = if self.behind.is_some() { Vec::new() } else { example.commands() };
+        let upstreams: Vec<Upstream> = (commands.iter().enumerate())
             .map(|(i, command)| {
                 let address = match self.place {
                     Place::Unix => Address::Unix(folder.path().join(format!("app{i}.sock"))),
@@ -87,7 +95,8 @@ impl<'a> Setup<'a> {
         for (what, with) in self.edits {
             example.set(what, with);
         }
-        let mut addresses: Vec<Address> = upstreams.iter().map(|upstream| upstream.address.clone()).collect();
+        let own = || upstreams.iter().map(|upstream| upstream.address.clone()).collect();
+        let mut addresses: Vec<Address> = self.behind.unwrap_or_else(own);
         let relay = self.relayed.then(|| match addresses.as_slice() {
             [Address::Tcp(address)] => Relay::to(*address),
             other => panic!("one address of TCP can be relayed, not {other:?}"),
