@@ -295,7 +295,7 @@ fn a_first_process_that_fails_is_told_once_and_ends_it_all() {
     assert!(!folder.path().join("pid").exists());
     // A killed one says nothing itself.
     let ended = Process::serve(["--processes", "2", "--http", "127.0.0.1:0", "--home", "/no/such/home"]).wait();
-    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{}", ended.stderr);
+    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(2), 1), "{}", ended.stderr);
 }
 
 #[test]

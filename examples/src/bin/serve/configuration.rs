@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::Mistake;
 use crate::command_line;
 use crate::grammar::{Fault, Kind, Origin, Reader, Setting, Vocabulary, World};
 use crate::nearest::nearest;
@@ -86,6 +87,18 @@ impl Configuration {
             Origin::File(path, _) if others > 0 => format!("{first} (serve --check {} shows this and {others} more)", path.display()),
             _ => first,
         })
+    }
+
+    /// The sentence of the mistake with its place. A default and what the environment sets have none.
+    pub(crate) fn placed(&self, Mistake { option, part, sentence }: &Mistake) -> String {
+        let is_it = |setting: &Setting| options::find(&setting.key).is_some_and(|entry| entry.names().any(|name| name == *option));
+        let given = self.judged.iter().filter(|judged| judged.verdict == Verdict::Honoured && is_it(&judged.setting));
+        let given = given.map(|judged| &judged.setting).filter(|setting| setting.value.to_string_lossy().contains(part));
+        // The one that has its way.
+        match given.max_by_key(|setting| setting.origin.rank()) {
+            Some(setting) => format!("{}: {sentence}", setting.origin.shown(&setting.key)),
+            None => sentence.clone(),
+        }
     }
 
     /// What is to be said about the rest, once each.
@@ -187,6 +200,15 @@ fn apply(judged: &mut [Judged]) -> Settings {
         }
     }
     settings.settle();
+    let need_app = |judged: &&mut Judged| judged.verdict == Verdict::Honoured && judged.setting.key == "need-app";
+    if settings.need_app && settings.targets().is_empty() {
+        if let Some(Judged { setting, verdict }) = judged.iter_mut().rfind(need_app) {
+            *verdict = Verdict::Wrong(format!(
+                "{}: no application is named: give --module, --wsgi-file or --mount",
+                setting.origin.shown(&setting.key)
+            ));
+        }
+    }
     settings
 }
 
@@ -268,7 +290,7 @@ mod tests {
 
     #[test]
     fn each_setting_has_its_verdict() {
-        let text = "base = /srv\nchdir = %(base)\nvacuum = true\nreload-on-as = 4\nemperor = x\nproceses = 2\nspeed = 9\nthreads = many\nreload-on-as = 0\nset-ph = a=b\nif-env = NONE\nhttp = :1\nendif\n";
+        let text = "base = /srv\nchdir = %(base)\nvacuum = true\nharakiri-queue-threshold = 4\nemperor = x\nproceses = 2\nspeed = 9\nthreads = many\nharakiri-queue-threshold = 0\nset-ph = a=b\nif-env = NONE\nhttp = :1\nendif\n";
         let configuration = loaded(text, &[], &[]);
         let words: Vec<&str> = configuration
             .judged
@@ -290,7 +312,7 @@ mod tests {
             "variable",
             "honoured",
             "ignored",
-            "not yet",
+            "refused",
             "refused",
             "processes",
             "unused",
@@ -304,7 +326,10 @@ mod tests {
         assert_eq!(words, expected);
         assert_eq!(configuration.notices().len(), 4, "{:?}", configuration.notices());
         let refusal = configuration.refusal().unwrap();
-        assert!(refusal.contains(":5: reload-on-as is not built yet: ") && refusal.ends_with(".ini shows this and 2 more)"), "{refusal}");
+        assert!(
+            refusal.contains(":5: harakiri-queue-threshold is refused: ") && refusal.ends_with(".ini shows this and 2 more)"),
+            "{refusal}"
+        );
     }
 
     #[test]

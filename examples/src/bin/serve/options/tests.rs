@@ -253,16 +253,22 @@ fn mounts_are_modules_or_files() {
 fn one_application_for_one_prefix() {
     let settings = |given: &[(&str, &str)]| {
         let mut settings = Settings::default();
-        for (name, value) in given {
-            set(&mut settings, find(name).unwrap(), name, OsStr::new(value)).unwrap();
-        }
-        settings.targets()
+        let set = given.iter().try_for_each(|(name, value)| set(&mut settings, find(name).unwrap(), name, OsStr::new(value)));
+        set.map(|()| settings.targets())
     };
     assert_eq!(settings(&[]), Ok(Vec::new()));
     let prefixes: Vec<String> =
         settings(&[("mount", "/a=x"), ("module", "m"), ("mount", "/b=y.py")]).unwrap().into_iter().map(|(prefix, _)| prefix).collect();
     assert_eq!(prefixes, ["/", "/a", "/b"]);
-    assert_eq!(settings(&[("mount", "/a=x"), ("mount", "/a/=y")]).unwrap_err(), "more than one application is to be served at /a");
-    assert_eq!(settings(&[("mount", "/=x"), ("module", "y")]).unwrap_err(), "more than one application is to be served at /");
-    assert!(settings(&[("module", "x"), ("file", "y")]).unwrap_err().starts_with("--module and --wsgi-file both say"));
+    for (given, sentence) in [
+        ([("mount", "/a=x"), ("mount", "/a/=y")], "mount \"/a/=y\": another application is served at /a already"),
+        ([("mount", "/=x"), ("module", "y")], "module \"y\": mount says too what is served at /: give one of them"),
+        ([("module", "x"), ("mount", "/=y")], "mount \"/=y\": module says too what is served at /: give one of them"),
+        ([("module", "x"), ("file", "y")], "file \"y\": module says too what is served at /: give one of them"),
+        ([("file", "x"), ("module", "y")], "module \"y\": wsgi-file says too what is served at /: give one of them"),
+    ] {
+        assert_eq!(settings(&given).unwrap_err(), sentence);
+    }
+    // The last one counts, as everywhere.
+    assert_eq!(settings(&[("module", "x"), ("module", "y")]).unwrap(), [("/".to_owned(), Target::Module("y".to_owned()))]);
 }
