@@ -89,13 +89,22 @@ fn every_value_changes_something() {
         ("max-worker-lifetime", "3600"),
         ("max-worker-lifetime-delta", "60"),
         ("reload-on-rss", "512"),
+        ("reload-on-as", "2048"),
         ("touch-reload", "/run/site/reload"),
         ("py-autoreload", "1"),
+        ("py-auto-reload-ignore", "mysite.generated"),
         ("keep-trying", ""),
         ("pidfile", "/run/site.pid"),
+        ("pidfile2", "/run/site.pid"),
         ("uid", "www-data"),
         ("gid", "www-data"),
+        ("add-gid", "staff"),
+        ("no-initgroups", ""),
+        ("immediate-uid", "www-data"),
+        ("immediate-gid", "www-data"),
         ("procname", "site"),
+        ("procname-append", " (site)"),
+        ("procname-master", "site"),
         ("procname-prefix", "site "),
         ("procname-prefix-spaced", "site"),
         ("auto-procname", ""),
@@ -148,7 +157,7 @@ fn every_value_changes_something() {
     assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
     let file = |name: &str| Some(wsgi_core::access::Destination::File(name.into()));
     assert_eq!(applied("req-logger", "file:/tmp/x").unwrap().seeing.access_log, file("/tmp/x"));
-    for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "py-autoreload"] {
+    for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "py-autoreload"] {
         assert!(!applied(never, "0").unwrap().processes.need_a_master(), "{never}");
     }
     assert_eq!(applied("limit-post", "0").unwrap().limits.body_bytes, None);
