@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             },
         },
         // That nothing can be said of the options is an answer too.
-        Err(fault) if arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"--check")) => {
+        Err(fault) if arguments.iter().any(|argument| argument == "--check" || argument.as_encoded_bytes().starts_with(b"--check=")) => {
             Failure::SetUp(fault.to_string())
         }
         Err(fault) => Failure::Usage(fault.to_string()),
