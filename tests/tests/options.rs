@@ -283,6 +283,8 @@ fn bad_input_is_one_sentence_with_file_and_line_and_nothing_is_started() {
     ] {
         assert_eq!(sentence(text), expected);
     }
+    // Not that of --check, which is another option.
+    one_sentence(&Process::serve(["--check-static", "/", "--modul", "x"]).wait(), 2, "unknown option --modul: did you mean --module?");
     one_sentence(
         &Process::serve(["--emperor", "/etc/x"]).wait(),
         2,
@@ -422,7 +424,7 @@ fn the_grammar_is_that_of_the_real_uwsgi() {
         if-env = WORD\nv-if = %(_)\nendif =\nif-env = WORD=other\nv-if = 2\nendif =\nif-not-env = NONE\nv-if = 3\nendif =\n\
         if-exists = word.txt\nv-if = %(_)\nendif =\nif-file = conf\nv-if = 5\nendif =\nif-dir = conf\nv-if = %(_)\nendif =\n\
         if-opt = v-base=/srv\nv-if = %(_)\nendif =\nif-not-opt = v-base\nv-if = 8\nendif =\nif-not-reload =\nv-if = 9\nendif =\n\
-        [part]\nv-part = %x\n[more]\nv-more = of the first\n";
+        [part]\nv-part = %x\n[more]\nv-more = of the first\n[uwsgi]\r\n\tv-later\t=\t\"a: b\"\t\r\n[ uwsgi]\nv-no = 2\n";
     let file = with_file(folder.path(), "site.ini", text);
     let name = Path::new(&file).file_name().unwrap();
     let run = |mut command: Command, arguments: &[&str]| {
