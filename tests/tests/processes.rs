@@ -746,6 +746,19 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
     site.signal(Signal::USR2);
     site.process.lines_with("has taken over", 1);
     eventually("the new one serves", || site.master() != Some(site.process.id()) && lines(&get(address, "/status")) == expected);
+
+    // At once: what is made is that user's. Behind the sockets: only the second PID file is made by it.
+    for (option, owner) in [("--immediate-uid", 65534), ("--uid", 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
+        let [socket, second] = ["a.sock", "second"].map(|name| folder.path().join(name));
+        let names = [socket.to_str().unwrap(), second.to_str().unwrap()];
+        let arguments = [option, "65534", "--processes", "2", "--http", names[0], "--pidfile2", names[1]];
+        let mut site = Site::start_with(&arguments, |_, folder| std::os::unix::fs::chown(folder, Some(65534), Some(65534)).unwrap());
+        assert_eq!(lines(&get(site.address(), "/status"))[0], expected[0]);
+        let owner_of = |file: &Path| std::os::unix::fs::MetadataExt::uid(&fs::metadata(file).unwrap());
+        assert_eq!((owner_of(&socket), owner_of(&second)), (owner, 65534), "{option}");
+    }
 }
 
 #[test]
