@@ -410,7 +410,7 @@ fn workers_that_grow_or_grow_old_are_replaced() {
     site.address();
     let pages: u64 =
         fs::read_to_string(format!("/proc/{}/statm", site.workers().first().unwrap())).unwrap().split(' ').next().unwrap().parse().unwrap();
-    let mebibytes = pages * rustix::param::page_size() as u64 >> 20;
+    let mebibytes = (pages * rustix::param::page_size() as u64) >> 20;
     let mut site = Site::start(&["--reload-on-as", &(mebibytes + 200).to_string()]);
     let address = site.address();
     let big = Browser::new(address).get("/grow/400").text();
