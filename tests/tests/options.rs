@@ -317,6 +317,7 @@ fn what_is_not_there_is_one_sentence_with_file_and_line_and_nothing_stays() {
         ("gid = no-such-group", "x.ini:6: gid: there is no group \"no-such-group\""),
         ("gid = 0\nadd-gid = 0\nadd-gid = no-such-group\nadd-gid = 1", "x.ini:8: add-gid: there is no group \"no-such-group\""),
         ("immediate-uid = no-such-user", "x.ini:6: immediate-uid: there is no user \"no-such-user\""),
+        ("immediate-uid = 65534\nuid = 0", "x.ini:7: uid: immediate-uid says for good whom to run as: give one of them"),
         ("chown-socket = root:no-such-group", "x.ini:6: chown-socket: there is no group \"no-such-group\""),
         (
             "static-map = /a=/\nstatic-map = /b=/no/such\nstatic-map = /c=/",

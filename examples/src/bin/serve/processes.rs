@@ -112,6 +112,12 @@ impl Processes {
     /// # Errors
     /// There is no such user or group; the system does not let us.
     pub(crate) fn become_at_once(&self) -> Result<(), Failure> {
+        // Whoever has become a user cannot become another.
+        for (later, at_once, option) in [(&self.user, &self.immediate_user, "uid"), (&self.group, &self.immediate_group, "gid")] {
+            if self.immediate_user.is_some() && later.is_some() && later != at_once {
+                return Err(Failure::mistake(option, "", "immediate-uid says for good whom to run as: give one of them"));
+            }
+        }
         match self.find(self.immediate_user.as_deref(), self.immediate_group.as_deref(), ["immediate-uid", "immediate-gid"])? {
             Some(identity) => identity.assume().map_err(Failure::set_up),
             None => Ok(()),
