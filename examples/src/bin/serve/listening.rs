@@ -178,7 +178,7 @@ impl Speaks {
         })
     }
 
-    fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         match self {
             Speaks::Http => "http",
             Speaks::Https { .. } => "https",

@@ -184,7 +184,7 @@ impl Expiry {
 /// # Errors
 /// What was expected instead.
 pub(crate) fn map(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
+    match text.split_once('=').map(|(prefix, path)| (prefix.trim_end(), path.trim_start())) {
         Some((prefix, path)) if prefix.starts_with('/') && !path.is_empty() => Ok((prefix.to_owned(), path.into())),
         _ => Err("expected /PREFIX=DIR, such as /static=/srv/static".to_owned()),
     }
@@ -241,6 +241,7 @@ mod tests {
     #[test]
     fn maps_are_a_prefix_and_a_path() {
         assert_eq!(map("/static=/srv/static"), Ok(("/static".to_owned(), "/srv/static".into())));
+        assert_eq!(map("/static = /srv/static"), Ok(("/static".to_owned(), "/srv/static".into())));
         assert_eq!(map("/=a=b"), Ok(("/".to_owned(), "a=b".into())));
         for text in ["/static", "static=/srv", "/static=", "=", ""] {
             assert_eq!(map(text).unwrap_err(), "expected /PREFIX=DIR, such as /static=/srv/static", "{text}");

@@ -84,7 +84,7 @@ pub(super) static ENTRIES: &[Entry] = &[
 
 pub(super) fn mount(text: &str) -> Result<(String, Target), String> {
     let expected = "expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py[:CALLABLE]";
-    let (prefix, target) = text.split_once('=').ok_or(expected)?;
+    let (prefix, target) = text.split_once('=').map(|(prefix, target)| (prefix.trim_end(), target.trim_start())).ok_or(expected)?;
     if !prefix.starts_with('/') || target.is_empty() {
         return Err(expected.to_owned());
     }

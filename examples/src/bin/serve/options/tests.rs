@@ -180,6 +180,26 @@ fn sockets_speak_what_the_protocol_says_wherever_it_stands() {
 }
 
 #[test]
+fn an_address_that_is_named_twice_is_one_and_speaks_one_protocol() {
+    let listening = |given: &[(&str, &str)]| {
+        let mut settings = Settings::default();
+        let set = given.iter().try_for_each(|(name, value)| set(&mut settings, find(name).unwrap(), name, OsStr::new(value)));
+        set.map(|()| {
+            settings.settle();
+            settings.listen.len()
+        })
+    };
+    assert_eq!(listening(&[("http", ":80"), ("http-socket", ":80"), ("http", "a.sock"), ("http", "a.sock")]), Ok(2));
+    assert_eq!(listening(&[("socket", "a.sock"), ("socket", "a.sock"), ("socket", ":1")]), Ok(2));
+    // The system chooses two ports.
+    assert_eq!(listening(&[("http", ":0"), ("http", ":0")]), Ok(2));
+    assert_eq!(
+        listening(&[("http", ":80"), ("fastcgi-socket", ":80")]),
+        Err("fastcgi-socket \":80\": http is already what is answered there".to_owned())
+    );
+}
+
+#[test]
 fn a_wrong_value_is_told_with_what_was_expected() {
     for (name, value, sentence) in [
         ("threads", "many", "--threads \"many\": expected a number from 1 to 4096"),
@@ -202,6 +222,7 @@ fn a_wrong_value_is_told_with_what_was_expected() {
         ("env", "A", "--env \"A\": expected NAME=VALUE"),
         ("env", "=b", "--env \"=b\": expected NAME=VALUE"),
         ("unenv", "A=b", "--unenv \"A=b\": expected the name of a variable"),
+        ("http-keepalive", "0", "--http-keepalive \"0\": connections are always kept, expected for how many seconds"),
         ("http-keepalive", "x", "--http-keepalive \"x\": expected seconds from 0.001 to 31536000"),
         (
             "https",
@@ -246,6 +267,7 @@ fn a_wrong_value_is_told_with_what_was_expected() {
 fn mounts_are_modules_or_files() {
     let module = |name: &str| Target::Module(name.to_owned());
     assert_eq!(mount("/shop/=shop.wsgi:app"), Ok(("/shop".to_owned(), module("shop.wsgi:app"))));
+    assert_eq!(mount("/shop = shop.wsgi"), Ok(("/shop".to_owned(), module("shop.wsgi"))));
     assert_eq!(mount("/=a"), Ok(("/".to_owned(), module("a"))));
     assert_eq!(mount("/a/b=c=d"), Ok(("/a/b".to_owned(), module("c=d"))));
     assert_eq!(mount("/x=mysite.wsgi"), Ok(("/x".to_owned(), module("mysite.wsgi"))));
