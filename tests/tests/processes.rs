@@ -708,6 +708,10 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
         let mut site = Site::start(&["--gid", "65534", "--add-gid", "4000001", "--add-gid", "7", "--processes", processes]);
         assert_eq!(lines(&get(site.address(), "/status"))[1..], ["Gid: 65534 65534 65534 65534", "Groups: 7 65534 4000001"]);
 
+        let mut site = Site::start(&["--add-gid", "4000001", "--processes", processes]);
+        let said = lines(&get(site.address(), "/status"));
+        assert!(said[0] == "Uid: 0 0 0 0" && said[2].ends_with(" 4000001"), "{said:?}");
+
         // Before anything is bound or written.
         let socket = tempfile::tempdir().unwrap();
         let path = socket.path().join("a.sock");

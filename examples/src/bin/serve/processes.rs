@@ -104,7 +104,10 @@ impl Processes {
     /// # Errors
     /// There is no such user or group.
     pub(crate) fn identity(&self) -> Result<Option<Identity>, Failure> {
-        self.find(self.user.as_deref(), self.group.as_deref(), ["uid", "gid"])
+        if self.user.is_none() && self.group.is_none() && self.more_groups.is_empty() {
+            return Ok(None);
+        }
+        self.find(self.user.as_deref(), self.group.as_deref(), ["uid", "gid"]).map(Some)
     }
 
     /// Becomes whom the server is to be before it opens or binds anything, if that is asked for.
@@ -118,21 +121,20 @@ impl Processes {
                 return Err(Failure::mistake(option, "", "immediate-uid says for good whom to run as: give one of them"));
             }
         }
-        match self.find(self.immediate_user.as_deref(), self.immediate_group.as_deref(), ["immediate-uid", "immediate-gid"])? {
-            Some(identity) => identity.assume().map_err(Failure::set_up),
-            None => Ok(()),
+        if self.immediate_user.is_none() && self.immediate_group.is_none() {
+            return Ok(());
         }
+        let names = ["immediate-uid", "immediate-gid"];
+        let identity = self.find(self.immediate_user.as_deref(), self.immediate_group.as_deref(), names)?;
+        identity.assume().map_err(Failure::set_up)
     }
 
-    fn find(&self, user: Option<&str>, group: Option<&str>, [uid, gid]: [&'static str; 2]) -> Result<Option<Identity>, Failure> {
-        if user.is_none() && group.is_none() {
-            return Ok(None);
-        }
+    fn find(&self, user: Option<&str>, group: Option<&str>, [uid, gid]: [&'static str; 2]) -> Result<Identity, Failure> {
         let mut identity = Identity::find(user, group).map_err(|error| unknown(error, uid, gid))?;
         for group in &self.more_groups {
             identity = identity.join(group).map_err(|error| unknown(error, uid, "add-gid"))?;
         }
-        Ok(Some(if self.no_other_groups { identity.without_other_groups() } else { identity }))
+        Ok(if self.no_other_groups { identity.without_other_groups() } else { identity })
     }
 
     /// Who is to own Unix sockets, if that is asked for.

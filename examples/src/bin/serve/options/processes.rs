@@ -178,7 +178,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         short: None,
         value: Some("GROUP"),
         group: Group::Processes,
-        help: "Be one of this group too, where --uid or --gid says whom to run as; may be repeated",
+        help: "Be one of this group too, beside those of the user; may be repeated",
         default: |_| String::new(),
         apply: |settings, value| text(value).map(|name| settings.processes.more_groups.push(name.to_owned())),
     },
