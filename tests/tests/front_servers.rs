@@ -52,11 +52,22 @@ fn django_behind_each_of_them() {
     let Some(project) = Project::prepare() else { return };
     let mut failures = Vec::new();
     for pair in table::ALL.iter().filter(|pair| can_start(pair)) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| project.behind(pair))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| project.behind(pair, false))) {
             failures.push(format!("{:?} with {:?}: {}", pair.front, pair.protocol, checks::reason(&*panic)));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// What most sites with uWSGI have: `chdir`, `home`, `module` and `socket` in an ini file, behind nginx, which serves the static files.
+#[test]
+fn django_by_an_ini_file_behind_nginx() {
+    if !can_start(&table::NGINX_UWSGI) {
+        return;
+    }
+    if let Some(project) = Project::prepare() {
+        project.behind(&table::NGINX_UWSGI, true);
+    }
 }
 
 #[test]

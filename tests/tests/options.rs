@@ -269,8 +269,12 @@ fn bad_input_is_one_sentence_with_file_and_line_and_nothing_is_started() {
             "[uwsgi]\nemperor = /etc/vassals\n",
             "DIR/x.ini:2: emperor is refused: there is no Emperor: let systemd start a server for each application, by a template such as site@.service",
         ),
-        ("[uwsgi]\nmodule = a\nwsgi-file = b.py\n", "--module and --wsgi-file both say what is served at /: give one of them"),
-        ("[uwsgi]\nneed-app = true\n", "need-app is set, and no application is named: give --module, --wsgi-file or --mount"),
+        (
+            "[uwsgi]\nmodule = a\nwsgi-file = b.py\n",
+            "DIR/x.ini:3: wsgi-file \"b.py\": module says too what is served at /: give one of them",
+        ),
+        ("[uwsgi]\nmount = /a=b\n\nmount = /a/=c\n", "DIR/x.ini:4: mount \"/a/=c\": another application is served at /a already"),
+        ("[uwsgi]\nneed-app = true\n", "DIR/x.ini:2: need-app: no application is named: give --module, --wsgi-file or --mount"),
         ("[other]\n", "--ini: \"DIR/x.ini\" has no section [uwsgi]"),
         (
             "[uwsgi]\nemperor = a\nroute = b\n",
@@ -279,6 +283,8 @@ fn bad_input_is_one_sentence_with_file_and_line_and_nothing_is_started() {
     ] {
         assert_eq!(sentence(text), expected);
     }
+    // Not that of --check, which is another option.
+    one_sentence(&Process::serve(["--check-static", "/", "--modul", "x"]).wait(), 2, "unknown option --modul: did you mean --module?");
     one_sentence(
         &Process::serve(["--emperor", "/etc/x"]).wait(),
         2,
@@ -292,6 +298,81 @@ fn bad_input_is_one_sentence_with_file_and_line_and_nothing_is_started() {
     let mut command = Process::serve_command::<&str>([]);
     command.env("WSGI_SERVE_THREDS", "4");
     one_sentence(&Process::start(command).wait(), 2, "WSGI_SERVE_THREDS is no option: did you mean threads?");
+}
+
+/// Nothing is wrong with how these are written: there is no such thing on this machine.
+#[test]
+fn what_is_not_there_is_one_sentence_with_file_and_line_and_nothing_stays() {
+    let folder = project();
+    let here = folder.path().to_str().unwrap();
+    for (line, expected) in [
+        ("chdir = /no/such", "x.ini:6: chdir: cannot change to the directory \"/no/such\": No such file or directory (os error 2)"),
+        ("chdir = DIR/test.py", "x.ini:6: chdir: cannot change to the directory \"DIR/test.py\": not a directory"),
+        ("virtualenv = /no/such", "x.ini:6: virtualenv: the Python home \"/no/such\" does not exist"),
+        (
+            "pythonpath = /no/such",
+            "x.ini:6: pythonpath: cannot search \"/no/such\" for Python modules: No such file or directory (os error 2)",
+        ),
+        ("uid = no-such-user", "x.ini:6: uid: there is no user \"no-such-user\""),
+        ("gid = no-such-group", "x.ini:6: gid: there is no group \"no-such-group\""),
+        ("gid = 0\nadd-gid = 0\nadd-gid = no-such-group\nadd-gid = 1", "x.ini:8: add-gid: there is no group \"no-such-group\""),
+        ("immediate-uid = no-such-user", "x.ini:6: immediate-uid: there is no user \"no-such-user\""),
+        ("immediate-uid = 65534\nuid = 0", "x.ini:7: uid: immediate-uid says for good whom to run as: give one of them"),
+        ("chown-socket = root:no-such-group", "x.ini:6: chown-socket: there is no group \"no-such-group\""),
+        (
+            "static-map = /a=/\nstatic-map = /b=/no/such\nstatic-map = /c=/",
+            "x.ini:7: static-map: cannot serve files from /no/such: No such file or directory (os error 2)",
+        ),
+        (
+            "https = 127.0.0.1:0,/no/such.pem,/no/such.key",
+            "x.ini:6: https: cannot read \"/no/such.pem\": No such file or directory (os error 2)",
+        ),
+    ] {
+        for processes in ["1", "2"] {
+            let text = format!(
+                "[uwsgi]\nmodule = test\nsocket = {here}/a.sock\npidfile = {here}/a.pid\nprocesses = {processes}\n{}\n",
+                line.replace("DIR", here)
+            );
+            let file = with_file(folder.path(), "x.ini", &text);
+            let mut command = Process::serve_command([file]);
+            command.current_dir(folder.path());
+            let ended = Process::start(command).wait();
+            assert_eq!(ended.stderr.replace(here, "DIR"), format!("serve: DIR/{expected}\n"));
+            assert_eq!(ended.status.code(), Some(2));
+            assert!(!folder.path().join("a.sock").exists() && !folder.path().join("a.pid").exists(), "{line}");
+        }
+    }
+    // What the environment says has no line, and what a stronger one says counts.
+    let file = with_file(folder.path(), "x.ini", "[uwsgi]\nhome = /no/such\nchdir = /no/such\n");
+    one_sentence(
+        &Process::serve([&file, "--chdir", "/"]).wait(),
+        2,
+        &format!("{file}:2: home: the Python home \"/no/such\" does not exist"),
+    );
+    let mut command = Process::serve_command([&file]);
+    command.env("UWSGI_CHDIR", "/nor/this");
+    let sentence = "UWSGI_CHDIR: cannot change to the directory \"/nor/this\": No such file or directory (os error 2)";
+    one_sentence(&Process::start(command).wait(), 2, sentence);
+    let mut command = Process::serve_command(["--http", "127.0.0.1:0"]);
+    command.env("VIRTUAL_ENV", "/no/such");
+    let sentence = "the virtualenv \"/no/such\" (from the environment variable VIRTUAL_ENV) does not exist";
+    one_sentence(&Process::start(command).wait(), 2, sentence);
+}
+
+#[test]
+fn an_application_that_cannot_be_imported_is_exit_code_1_however_many_processes() {
+    let folder = project();
+    let here = folder.path().to_str().unwrap();
+    fs::write(folder.path().join("broken.py"), "1 / 0\n").unwrap();
+    for processes in ["1", "2"] {
+        for (module, part) in [("broken", "ZeroDivisionError"), ("missing", "no module named")] {
+            let text = format!("[uwsgi]\nchdir = %d\nmodule = {module}\nsocket = a.sock\npidfile = a.pid\nprocesses = {processes}\n");
+            let ended = Process::serve([with_file(folder.path(), "x.ini", &text)]).wait();
+            assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+            assert!(ended.stderr.lines().last().unwrap().contains(part), "{ended:?}");
+            assert!(!folder.path().join("a.sock").exists() && !folder.path().join("a.pid").exists(), "{here}");
+        }
+    }
 }
 
 #[test]
@@ -344,7 +425,7 @@ fn the_grammar_is_that_of_the_real_uwsgi() {
         if-env = WORD\nv-if = %(_)\nendif =\nif-env = WORD=other\nv-if = 2\nendif =\nif-not-env = NONE\nv-if = 3\nendif =\n\
         if-exists = word.txt\nv-if = %(_)\nendif =\nif-file = conf\nv-if = 5\nendif =\nif-dir = conf\nv-if = %(_)\nendif =\n\
         if-opt = v-base=/srv\nv-if = %(_)\nendif =\nif-not-opt = v-base\nv-if = 8\nendif =\nif-not-reload =\nv-if = 9\nendif =\n\
-        [part]\nv-part = %x\n[more]\nv-more = of the first\n";
+        [part]\nv-part = %x\n[more]\nv-more = of the first\n[uwsgi]\r\n\tv-later\t=\t\"a: b\"\t\r\n[ uwsgi]\nv-no = 2\n";
     let file = with_file(folder.path(), "site.ini", text);
     let name = Path::new(&file).file_name().unwrap();
     let run = |mut command: Command, arguments: &[&str]| {

@@ -409,7 +409,7 @@ fn a_first_process_that_fails_is_told_once_and_ends_it_all() {
     assert!(!folder.path().join("pid").exists());
     // A killed one says nothing itself.
     let ended = Process::serve(["--processes", "2", "--http", "127.0.0.1:0", "--home", "/no/such/home"]).wait();
-    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{}", ended.stderr);
+    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(2), 1), "{}", ended.stderr);
 }
 
 #[test]
@@ -488,10 +488,15 @@ fn a_touched_file_a_changed_module_and_a_new_mark_in_time_reload() {
         fs::write(folder.path().join("changing.py"), text).unwrap();
     };
     source("one");
-    let arguments = ["--http", "127.0.0.1:0", "--module", "changing", "--chdir", folder.path().to_str().unwrap(), "--py-autoreload", "0.1"];
-    let mut process = Process::serve(arguments);
+    // Looked at before the other, by its name.
+    let ignored = folder.path().join("a_generated.py");
+    fs::write(&ignored, "").unwrap();
+    fs::write(folder.path().join("both.py"), "import a_generated\nfrom changing import application\n").unwrap();
+    let arguments = ["--http", "127.0.0.1:0", "--module", "both", "--chdir", folder.path().to_str().unwrap(), "--py-autoreload", "0.1"];
+    let mut process = Process::serve(arguments.iter().chain(&["--py-auto-reload-ignore", "a_generated"]));
     let address = process.address();
     assert_eq!(get(address, "/"), "one");
+    fs::write(&ignored, "changed = True\n").unwrap();
     source("another");
     process.line_with("changing.py\" has changed");
     process.line_with("reloaded: 1 worker ready");
@@ -503,6 +508,7 @@ fn a_touched_file_a_changed_module_and_a_new_mark_in_time_reload() {
     source("a third");
     process.lines_with("reloaded: 1 worker ready", 2);
     assert_eq!(get(address, "/"), "a third");
+    assert!(!process.stderr().contains("a_generated"), "{}", process.stderr());
 }
 
 /// Whoever takes the rate of a sum of counters must never see it fall, and no series may be there twice.
@@ -548,6 +554,18 @@ fn workers_that_grow_or_grow_old_are_replaced() {
     let big = Browser::new(address).get("/grow/200").text();
     site.process.line_with(&format!("(process {big}) is to be replaced: it holds"));
     eventually("it goes", || !lives(big.parse().unwrap()) && site.workers().len() == 2);
+
+    // Its address space is what it was given, held in memory or not.
+    let mut site = Site::start(&["--master"]);
+    site.address();
+    let pages: u64 =
+        fs::read_to_string(format!("/proc/{}/statm", site.workers().first().unwrap())).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let mebibytes = (pages * rustix::param::page_size() as u64) >> 20;
+    let mut site = Site::start(&["--reload-on-as", &(mebibytes + 200).to_string()]);
+    let address = site.address();
+    let big = Browser::new(address).get("/grow/400").text();
+    site.process.line_with(&format!("(process {big}) is to be replaced: its address space has"));
+    eventually("it goes", || !lives(big.parse().unwrap()) && site.workers().len() == 1);
 
     let mut site = Site::start(&["--max-worker-lifetime", "0.2"]);
     let address = site.address();
@@ -729,6 +747,27 @@ fn programs_that_an_application_starts_inherit_nothing() {
 }
 
 #[test]
+fn a_second_pid_file_names_the_same_process() {
+    for processes in ["1", "2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("second");
+        let mut site = Site::start(&["--processes", processes, "--pidfile2", file.to_str().unwrap()]);
+        site.address();
+        let named = || fs::read_to_string(&file).unwrap().trim().parse().ok();
+        assert_eq!((named(), site.master()), (Some(site.process.id()), Some(site.process.id())));
+        let ended = Process::serve(["--http", "127.0.0.1:0", "--safe-pidfile2", file.to_str().unwrap()]).wait();
+        assert!(ended.stderr.contains(&format!("says that process {} runs", site.process.id())), "{}", ended.stderr);
+        if processes == "2" {
+            site.signal(Signal::USR2);
+            site.process.lines_with("has taken over", 1);
+            eventually("the new one is named", || site.master() != Some(site.process.id()) && named() == site.master());
+        }
+        site.signal(Signal::TERM);
+        eventually("both go", || !file.exists() && site.master().is_none());
+    }
+}
+
+#[test]
 fn processes_have_the_names_that_were_asked_for() {
     let mut site = Site::start(&["--processes", "2", "--auto-procname", "--procname-prefix", "site "]);
     site.address();
@@ -737,6 +776,11 @@ fn processes_have_the_names_that_were_asked_for() {
     assert_eq!(names, BTreeSet::from(["site serve worker 1".to_owned(), "site serve worker 2".to_owned()]));
     let short = fs::read_to_string(format!("/proc/{}/comm", site.process.id())).unwrap();
     assert_eq!(short.trim_end(), &"site serve master"[..15]);
+
+    let mut site = Site::start(&["--master", "--procname", "shop", "--procname-master", "boss", "--procname-append", " (1)"]);
+    site.address();
+    assert_eq!(site.workers().into_iter().map(word).collect::<Vec<_>>(), ["shop (1)"]);
+    assert_eq!(fs::read_to_string(format!("/proc/{}/comm", site.process.id())).unwrap(), "boss (1)\n");
 }
 
 /// The example, which knows no Python: what workers say arrives, and so does what they are told.
@@ -921,9 +965,26 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
         let expected = ["Uid: 0 0 0 0", "Gid: 65534 65534 65534 65534", "Groups: 65534"];
         assert_eq!(lines(&get(address, "/status")), expected);
         assert_eq!(lines(&fs::read_to_string(format!("/proc/{}/status", site.process.id())).unwrap()), expected);
+
+        let mut site = Site::start(&["--gid", "65534", "--add-gid", "4000001", "--add-gid", "7", "--processes", processes]);
+        assert_eq!(lines(&get(site.address(), "/status"))[1..], ["Gid: 65534 65534 65534 65534", "Groups: 7 65534 4000001"]);
+
+        let mut site = Site::start(&["--add-gid", "4000001", "--processes", processes]);
+        let said = lines(&get(site.address(), "/status"));
+        assert!(said[0] == "Uid: 0 0 0 0" && said[2].ends_with(" 4000001"), "{said:?}");
+
+        // Before anything is bound or written.
+        let socket = tempfile::tempdir().unwrap();
+        let path = socket.path().join("a.sock");
+        let mut site = Site::start(&["--immediate-gid", "65534", "--processes", processes, "--http", path.to_str().unwrap()]);
+        assert_eq!(lines(&get(site.address(), "/status")), expected);
+        let group = |file: &Path| std::os::unix::fs::MetadataExt::gid(&fs::metadata(file).unwrap());
+        assert_eq!((group(&path), group(&site.folder.path().join("pid"))), (65534, 65534));
     }
-    let ended = Process::serve(["--http", "127.0.0.1:0", "--uid", "no-such-user"]).wait();
-    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(1), "serve: there is no user \"no-such-user\"\n"));
+    for option in ["--uid", "--immediate-uid"] {
+        let ended = Process::serve(["--http", "127.0.0.1:0", option, "no-such-user"]).wait();
+        assert_eq!((ended.status.code(), ended.stderr), (Some(2), format!("serve: {option}: there is no user \"no-such-user\"\n")));
+    }
 
     // Another user has to be able to read Python and the application, which it cannot in somebody's home.
     let allowed = Command::new("setpriv")
@@ -950,6 +1011,19 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
     site.signal(Signal::USR2);
     site.process.lines_with("has taken over", 1);
     eventually("the new one serves", || site.master() != Some(site.process.id()) && lines(&get(address, "/status")) == expected);
+
+    // At once: what is made is that user's. Behind the sockets: only the second PID file is made by it.
+    for (option, owner) in [("--immediate-uid", 65534), ("--uid", 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
+        let [socket, second] = ["a.sock", "second"].map(|name| folder.path().join(name));
+        let names = [socket.to_str().unwrap(), second.to_str().unwrap()];
+        let arguments = [option, "65534", "--processes", "2", "--http", names[0], "--pidfile2", names[1]];
+        let mut site = Site::start_with(&arguments, |_, folder| std::os::unix::fs::chown(folder, Some(65534), Some(65534)).unwrap());
+        assert_eq!(lines(&get(site.address(), "/status"))[0], expected[0]);
+        let owner_of = |file: &Path| std::os::unix::fs::MetadataExt::uid(&fs::metadata(file).unwrap());
+        assert_eq!((owner_of(&socket), owner_of(&second)), (owner, 65534), "{option}");
+    }
 }
 
 #[test]

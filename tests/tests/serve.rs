@@ -107,14 +107,14 @@ fn a_file_that_cannot_be_read_is_a_sentence() {
 
 #[test]
 fn a_home_that_is_none_or_of_another_python_is_a_sentence() {
-    only_a_sentence(&serve(&["--home", "/no/such/home"]).wait(), 1, &["/no/such/home"]);
+    only_a_sentence(&serve(&["--home", "/no/such/home"]).wait(), 2, &["/no/such/home"]);
     let empty = tempfile::tempdir().unwrap();
-    only_a_sentence(&serve(&["--home", empty.path().to_str().unwrap()]).wait(), 1, &[empty.path().to_str().unwrap()]);
+    only_a_sentence(&serve(&["--home", empty.path().to_str().unwrap()]).wait(), 2, &[empty.path().to_str().unwrap()]);
     let other = folder_with("pyvenv.cfg", "home = /usr/bin\nversion = 3.6.9\ninclude-system-site-packages = false\n");
     fs::create_dir_all(other.path().join("bin")).unwrap();
     fs::create_dir_all(other.path().join("lib/python3.6/site-packages")).unwrap();
     std::os::unix::fs::symlink("/bin/sh", other.path().join("bin/python")).unwrap();
-    only_a_sentence(&serve(&["--home", other.path().to_str().unwrap(), "--module", "hello"]).wait(), 1, &["3.6"]);
+    only_a_sentence(&serve(&["--home", other.path().to_str().unwrap(), "--module", "hello"]).wait(), 2, &["3.6"]);
 }
 
 #[test]
@@ -146,15 +146,13 @@ fn a_command_line_that_is_not_understood_is_a_sentence_and_exit_code_2() {
         (&["--check-static", "/", "--mime-file", "/no/such"], &["--mime-file: cannot read /no/such"]),
         (&["--static-expires", "3600"], &["--static-expires", "a pattern, a space and seconds"]),
         (&["--chmod-socket", "999"], &["999"]),
-        (&["--module", "hello", "--wsgi-file", "hello.py"], &["--module", "--wsgi-file"]),
+        (&["--module", "hello", "--wsgi-file", "hello.py"], &["--wsgi-file", "module says too"]),
+        (&["--chdir", "/no/such/folder"], &["--chdir: cannot change to the directory \"/no/such/folder\""]),
+        (&["--pp", "/no/such/folder"], &["--pp: cannot search \"/no/such/folder\""]),
+        (&["--processes", "2", "--home", "/no/such/home"], &["--home: the Python home \"/no/such/home\" does not exist"]),
     ] {
         only_a_sentence(&Process::serve(arguments).wait(), 2, parts);
     }
-}
-
-#[test]
-fn a_folder_that_is_not_there_is_a_sentence() {
-    only_a_sentence(&Process::serve(["--http", "127.0.0.1:0", "--chdir", "/no/such/folder"]).wait(), 1, &["/no/such/folder"]);
 }
 
 #[test]

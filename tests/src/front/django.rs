@@ -55,8 +55,8 @@ impl Project {
         self.data.path().join("static")
     }
 
-    /// Asks all there is to ask through a pair. A panic at the first thing that is wrong.
-    pub fn behind(&self, pair: &Pair) {
+    /// Asks all there is to ask through a pair. A panic at the first thing that is wrong. `by_file`: the server has its options from an ini file.
+    pub fn behind(&self, pair: &Pair, by_file: bool) {
         let mut environment = self.environment();
         if pair.protocol == Protocol::Http {
             environment.push(("SITE_BEHIND_HTTP", "yes".into()));
@@ -65,6 +65,7 @@ impl Project {
             module: "deployed.wsgi",
             chdir: upstream::folder(),
             home: Some(self.home.clone()),
+            by_file,
             options: vec!["--pythonpath".into(), sites().into()],
             environment,
             static_files: Some(self.static_files()),

@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tempfile::NamedTempFile;
+
 use super::table::Protocol;
 use super::web_server::{as_root, until};
 use crate::process::Process;
@@ -28,6 +30,8 @@ pub struct App {
     pub chdir: PathBuf,
     /// In the place of `/srv/site/venv`; without it the option is left out.
     pub home: Option<PathBuf>,
+    /// Whether the options stand in an ini file, as those of most sites do.
+    pub by_file: bool,
     /// Further options of `serve`.
     pub options: Vec<OsString>,
     /// Environment variables.
@@ -43,6 +47,7 @@ impl App {
             module: "fixture",
             chdir: folder(),
             home: None,
+            by_file: false,
             options: vec!["--mount".into(), "/mounted=fixture:application".into()],
             environment: Vec::new(),
             static_files: None,
@@ -53,6 +58,7 @@ impl App {
 /// A running server. Dropping it kills it.
 pub struct Upstream {
     process: Process,
+    _file: Option<NamedTempFile>,
     /// Where it listens.
     pub address: Address,
 }
@@ -76,9 +82,11 @@ impl Upstream {
         }
         assert_eq!(arguments[0], protocol.option(), "the example speaks another protocol than the table says");
         arguments.extend(app.options.iter().cloned());
-        let mut command = match std::env::var_os("WSGI_TESTS_UWSGI") {
-            Some(program) => uwsgi(Path::new(&program), protocol, &arguments),
-            None => Process::serve_command(&arguments),
+        let file = app.by_file.then(|| ini(&arguments));
+        let mut command = match (std::env::var_os("WSGI_TESTS_UWSGI"), &file) {
+            (Some(program), _) => uwsgi(Path::new(&program), protocol, &arguments),
+            (None, Some(file)) => Process::serve_command([file.path()]),
+            (None, None) => Process::serve_command(&arguments),
         };
         command.envs(app.environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start(command);
@@ -89,7 +97,7 @@ impl Upstream {
             },
             || process.ended(),
         );
-        Upstream { process, address }
+        Upstream { process, _file: file, address }
     }
 
     /// What it has said so far.
@@ -110,6 +118,21 @@ impl std::fmt::Display for Address {
 /// Where the applications of these tests are.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("front_apps")
+}
+
+/// The same in a file, with `socket` for the uwsgi protocol.
+fn ini(arguments: &[OsString]) -> NamedTempFile {
+    let mut text = String::from("[uwsgi]");
+    for argument in arguments.iter().map(|argument| argument.to_str().expect("UTF-8")) {
+        match argument.strip_prefix("--").map(|option| option.split_once('=').unwrap_or((option, ""))) {
+            Some(("uwsgi-socket", "")) => text += "\nsocket =",
+            Some((option, value)) => text += &format!("\n{option} = {value}"),
+            None => text += &format!(" {argument}"),
+        }
+    }
+    let file = tempfile::Builder::new().suffix(".ini").tempfile().expect("a file");
+    std::fs::write(file.path(), text).expect("a file that can be written");
+    file
 }
 
 /// The same with uWSGI, which has most of these options under the same names.

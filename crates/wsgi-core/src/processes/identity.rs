@@ -10,6 +10,10 @@ use nix::unistd::{Gid, Group, Uid, User};
 pub struct Identity {
     user: Option<(Uid, Option<CString>)>,
     group: Option<Gid>,
+    /// Groups besides.
+    more: Vec<Gid>,
+    /// Without those that the system knows the user to be in.
+    no_others: bool,
 }
 
 /// Why this process cannot be who it should be.
@@ -40,7 +44,7 @@ impl Identity {
     /// # Errors
     /// There is no such name.
     pub fn find(user: Option<&str>, group: Option<&str>) -> Result<Identity, IdentityError> {
-        let mut found = Identity { user: None, group: None };
+        let mut found = Identity { user: None, group: None, more: Vec::new(), no_others: false };
         if let Some(name) = user {
             let entry = match name.parse() {
                 Ok(number) => User::from_uid(Uid::from_raw(number)),
@@ -60,15 +64,24 @@ impl Identity {
             }
         }
         if let Some(name) = group {
-            let number = match name.parse() {
-                Ok(number) => Some(Gid::from_raw(number)),
-                Err(_) => {
-                    Group::from_name(name).map_err(|error| refused(format!("look up the group {name:?}"), error))?.map(|entry| entry.gid)
-                }
-            };
-            found.group = Some(number.ok_or_else(|| IdentityError::NoGroup(name.to_owned()))?);
+            found.group = Some(find_group(name)?);
         }
         Ok(found)
+    }
+
+    /// The same, and one of this group too, by name or number.
+    ///
+    /// # Errors
+    /// There is no such group.
+    pub fn join(mut self, group: &str) -> Result<Identity, IdentityError> {
+        self.more.push(find_group(group)?);
+        Ok(self)
+    }
+
+    /// The same without the other groups that the system knows the user to be in.
+    pub fn without_other_groups(mut self) -> Identity {
+        self.no_others = true;
+        self
     }
 
     /// The number of the user, if there is one.
@@ -81,8 +94,8 @@ impl Identity {
         self.group.map(Gid::as_raw)
     }
 
-    /// Makes this process, with all its threads, one of this user and group for good, with the user's other groups and no more. Nothing happens
-    /// where it is that already.
+    /// Makes this process, with all its threads, one of this user and group for good, with the user's other groups, those that were
+    /// [joined](Self::join), and no more. Nothing happens where it is that already.
     ///
     /// # Errors
     /// The system does not let us; then some of it may be done.
@@ -91,21 +104,29 @@ impl Identity {
         if !Uid::effective().is_root()
             && self.user.as_ref().is_none_or(|(uid, _)| is(*uid))
             && self.group.is_none_or(|gid| Gid::current() == gid && Gid::effective() == gid)
+            && nix::unistd::getgroups().is_ok_and(|groups| self.more.iter().all(|more| groups.contains(more)))
         {
             return Ok(());
         }
+        self.groups().and_then(|groups| nix::unistd::setgroups(&groups)).map_err(|error| refused("set the groups".to_owned(), error))?;
         if let Some(group) = self.group {
-            match &self.user {
-                Some((_, Some(name))) => nix::unistd::initgroups(name, group),
-                _ => nix::unistd::setgroups(&[group]),
-            }
-            .map_err(|error| refused("set the groups".to_owned(), error))?;
             nix::unistd::setgid(group).map_err(|error| refused(format!("become one of group {group}"), error))?;
         }
         if let Some((user, _)) = self.user {
             nix::unistd::setuid(user).map_err(|error| refused(format!("become user {user}"), error))?;
         }
         Ok(())
+    }
+
+    /// All that the process is to have.
+    fn groups(&self) -> nix::Result<Vec<Gid>> {
+        let mut groups = match (&self.user, self.group) {
+            (Some((_, Some(name))), Some(group)) if !self.no_others => nix::unistd::getgrouplist(name, group)?,
+            (_, Some(group)) => vec![group],
+            (_, None) => nix::unistd::getgroups()?,
+        };
+        groups.extend(&self.more);
+        Ok(groups)
     }
 
     /// Makes a file the user's and the group's.
@@ -119,6 +140,14 @@ impl Identity {
             root: Uid::effective().is_root(),
         })
     }
+}
+
+fn find_group(name: &str) -> Result<Gid, IdentityError> {
+    if let Ok(number) = name.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    let entry = Group::from_name(name).map_err(|error| refused(format!("look up the group {name:?}"), error))?;
+    entry.map(|entry| entry.gid).ok_or_else(|| IdentityError::NoGroup(name.to_owned()))
 }
 
 fn refused(what: String, error: nix::Error) -> IdentityError {
@@ -139,11 +168,22 @@ mod tests {
         assert_eq!(Identity::find(Some("0"), Some("7")).unwrap().group, Some(Gid::from_raw(7)));
         assert_eq!(Identity::find(Some("no-such-user"), None), Err(IdentityError::NoUser("no-such-user".to_owned())));
         assert_eq!(Identity::find(None, Some("no-such-group")), Err(IdentityError::NoGroup("no-such-group".to_owned())));
+        assert_eq!(root.join("no-such-group"), Err(IdentityError::NoGroup("no-such-group".to_owned())));
+    }
+
+    #[test]
+    fn groups_are_the_users_own_and_those_that_are_joined() {
+        let numbers = |identity: &Identity| identity.groups().unwrap().into_iter().map(Gid::as_raw).collect::<Vec<_>>();
+        let root = Identity::find(Some("root"), Some("7")).unwrap().join("4000001").unwrap();
+        let with_others = numbers(&root);
+        assert!(with_others.contains(&7) && with_others.contains(&4_000_001), "{with_others:?}");
+        assert_eq!(numbers(&root.without_other_groups()), [7, 4_000_001]);
+        assert_eq!(numbers(&Identity::find(Some("4000000"), None).unwrap()), [4_000_000]);
     }
 
     #[test]
     fn who_is_that_already_need_not_become_it() {
-        let me = Identity { user: Some((Uid::current(), None)), group: Some(Gid::current()) };
+        let me = Identity { user: Some((Uid::current(), None)), group: Some(Gid::current()), more: Vec::new(), no_others: false };
         if !Uid::effective().is_root() {
             assert_eq!(me.assume(), Ok(()));
             let root = Identity::find(Some("root"), None).unwrap();

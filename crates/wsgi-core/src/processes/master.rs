@@ -28,10 +28,11 @@ pub struct Master {
     rules: Rules,
     max_requests: Option<(u64, u64)>,
     max_resident: Option<u64>,
+    max_address_space: Option<u64>,
     max_lifetime: Option<(Duration, Duration)>,
     keep_trying: bool,
     touched: Touched,
-    pid_file: Option<PidFile>,
+    pid_files: Vec<PidFile>,
     on_ready: Option<Box<dyn FnOnce()>>,
     on_report: OnReport,
     on_ended: Box<dyn FnMut(u32, u32)>,
@@ -66,10 +67,11 @@ impl Master {
             rules: Rules { size: 1, start: START, grace: GRACE, backoff: BACKOFF },
             max_requests: None,
             max_resident: None,
+            max_address_space: None,
             max_lifetime: None,
             keep_trying: false,
             touched: Touched::default(),
-            pid_file: None,
+            pid_files: Vec::new(),
             on_ready: None,
             on_report: Box::new(|_, _| {}),
             on_ended: Box::new(|_, _| {}),
@@ -115,6 +117,12 @@ impl Master {
         self
     }
 
+    /// Replaces a worker whose address space exceeds so many bytes, whether they are in memory or not. It is looked at once a second.
+    pub fn max_address_space(mut self, bytes: u64) -> Master {
+        self.max_address_space = Some(bytes);
+        self
+    }
+
     /// Replaces a worker that has been ready for so long, and a random time of up to `delta` more.
     pub fn max_lifetime(mut self, time: Duration, delta: Duration) -> Master {
         self.max_lifetime = Some((time, delta));
@@ -134,9 +142,9 @@ impl Master {
         self
     }
 
-    /// Keeps a PID file until the end; if this master succeeds another, it is written when that is so.
+    /// Keeps a PID file until the end; if this master succeeds another, it is written when that is so. There may be several.
     pub fn pid_file(mut self, file: PidFile) -> Master {
-        self.pid_file = Some(file);
+        self.pid_files.push(file);
         self
     }
 
@@ -210,7 +218,7 @@ impl std::fmt::Debug for Master {
         f.debug_struct("Master")
             .field("sockets", &self.sockets)
             .field("rules", &self.rules)
-            .field("pid_file", &self.pid_file)
+            .field("pid_files", &self.pid_files)
             .finish_non_exhaustive()
     }
 }
@@ -579,11 +587,14 @@ impl Running {
             return;
         }
         self.look_at = now + LOOK;
-        if let Some(max) = self.master.max_resident {
-            for pid in self.crew.settled() {
-                if let Some(bytes) = resident(pid).filter(|bytes| *bytes > max) {
-                    self.renew(pid, &format!("it holds {} MiB of memory, {} are allowed", bytes >> 20, max >> 20));
-                }
+        let (max_resident, max_address_space) = (self.master.max_resident, self.master.max_address_space);
+        for pid in if max_resident.or(max_address_space).is_some() { self.crew.settled() } else { Vec::new() } {
+            let Some(memory) = Memory::of(pid) else { continue };
+            let over = |bytes: u64, max: Option<u64>| max.filter(|max| bytes > *max).map(|max| (bytes >> 20, max >> 20));
+            if let Some((got, allowed)) = over(memory.resident, max_resident) {
+                self.renew(pid, &format!("it holds {got} MiB of memory, {allowed} are allowed"));
+            } else if let Some((got, allowed)) = over(memory.address_space, max_address_space) {
+                self.renew(pid, &format!("its address space has {got} MiB, {allowed} are allowed"));
             }
         }
         if let Some(file) = self.master.touched.look() {
@@ -596,7 +607,7 @@ impl Running {
     }
 
     fn looks(&self) -> bool {
-        self.master.max_resident.is_some() || !self.master.touched.is_empty()
+        self.master.max_resident.is_some() || self.master.max_address_space.is_some() || !self.master.touched.is_empty()
     }
 
     /// Says when all workers are there, for the first time and after a reload.
@@ -633,7 +644,7 @@ impl Running {
 
     /// From now on this master is the one that is known by the PID file, and whose the files of sockets are.
     fn take_over(&mut self) {
-        if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
+        for error in self.master.pid_files.iter().filter_map(|file| file.write().err()) {
             tracing::error!(target: "wsgi", "{error}");
         }
         for Named { listener, .. } in &mut self.master.sockets {
@@ -673,11 +684,19 @@ fn kill(pid: Pid, signal: Signal) {
     }
 }
 
-/// How many bytes of memory a process holds.
-fn resident(pid: Pid) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+/// How many bytes a process has.
+struct Memory {
+    address_space: u64,
+    resident: u64,
+}
+
+impl Memory {
+    fn of(pid: Pid) -> Option<Memory> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        let mut pages = text.split_whitespace().map(|number| number.parse::<u64>().ok());
+        let mut bytes = || pages.next()?.map(|pages| pages * rustix::param::page_size() as u64);
+        Some(Memory { address_space: bytes()?, resident: bytes()? })
+    }
 }
 
 /// A number that nobody foresees, and that nobody relies on.

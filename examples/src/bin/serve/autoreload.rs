@@ -10,13 +10,15 @@ use wsgi_core::processes::{Touched, Worker};
 /// Looks at the files of all modules, now and again and again from a thread of its own, and asks the master for new workers when one has changed.
 ///
 /// The workers of a version that cannot be imported never come to be; those of the last one that can go on, and look for the next change.
-pub(crate) fn watch(worker: Worker, every: Duration) {
+///
+/// `ignored`: names of modules whose files are not looked at.
+pub(crate) fn watch(worker: Worker, every: Duration, ignored: Vec<String>) {
     let mut touched = Touched::default();
-    watch_modules(&mut touched);
+    watch_modules(&mut touched, &ignored);
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(every);
-            watch_modules(&mut touched);
+            watch_modules(&mut touched, &ignored);
             if let Some(file) = touched.look() {
                 worker.reload(&format!("{file:?} has changed"));
             }
@@ -24,18 +26,21 @@ pub(crate) fn watch(worker: Worker, every: Duration) {
     });
 }
 
-fn watch_modules(touched: &mut Touched) {
-    match Python::attach(files) {
+fn watch_modules(touched: &mut Touched, ignored: &[String]) {
+    match Python::attach(|py| files(py, ignored)) {
         Ok(files) => files.into_iter().for_each(|file| touched.watch(file)),
         Err(error) => tracing::warn!("cannot find the files of Python's modules: {error}"),
     }
 }
 
-/// The files of all modules that are loaded.
-fn files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
+/// The files of the modules that are loaded.
+fn files(py: Python<'_>, ignored: &[String]) -> PyResult<Vec<PathBuf>> {
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     let mut files = Vec::new();
-    for module in modules.values() {
+    for (name, module) in modules {
+        if !ignored.is_empty() && name.extract::<String>().is_ok_and(|name| ignored.contains(&name)) {
+            continue;
+        }
         // Not by an attribute: there are modules that load others when they are asked for one.
         let Ok(module) = module.cast::<PyModule>() else { continue };
         let Some(file) = module.dict().get_item("__file__")? else { continue };

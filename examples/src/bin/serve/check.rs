@@ -14,16 +14,12 @@ pub(crate) fn report(configuration: &Configuration) -> (String, bool) {
             let _ = writeln!(text, "{}", line(judged));
         }
     }
-    let contradiction = configuration.settings.targets().err();
-    if let Some(sentence) = &contradiction {
-        let _ = writeln!(text, "wrong: {sentence}");
-    }
     let counts = [
         (count(configuration, |verdict| *verdict == Verdict::Honoured), "honoured"),
         (count(configuration, |verdict| matches!(verdict, Verdict::Ignored(_))), "ignored"),
         (count(configuration, |verdict| matches!(verdict, Verdict::NotYet(_))), "not built yet"),
         (count(configuration, |verdict| matches!(verdict, Verdict::Refused(_))), "refused"),
-        (count(configuration, |verdict| matches!(verdict, Verdict::Wrong(_))) + usize::from(contradiction.is_some()), "wrong"),
+        (count(configuration, |verdict| matches!(verdict, Verdict::Wrong(_))), "wrong"),
     ];
     let starts = counts[2..].iter().all(|(count, _)| *count == 0);
     let counted: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();

@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::Mistake;
 use crate::command_line;
 use crate::grammar::{Fault, Kind, Origin, Reader, Setting, Vocabulary, World};
 use crate::nearest::nearest;
@@ -88,6 +89,18 @@ impl Configuration {
         })
     }
 
+    /// The sentence of the mistake with its place. A default and what the environment sets have none.
+    pub(crate) fn placed(&self, Mistake { option, part, sentence }: &Mistake) -> String {
+        let is_it = |setting: &Setting| options::find(&setting.key).is_some_and(|entry| entry.names().any(|name| name == *option));
+        let given = self.judged.iter().filter(|judged| judged.verdict == Verdict::Honoured && is_it(&judged.setting));
+        let given = given.map(|judged| &judged.setting).filter(|setting| setting.value.to_string_lossy().contains(part));
+        // The one that has its way.
+        match given.max_by_key(|setting| setting.origin.rank()) {
+            Some(setting) => format!("{}: {sentence}", setting.origin.shown(&setting.key)),
+            None => sentence.clone(),
+        }
+    }
+
     /// What is to be said about the rest, once each.
     pub(crate) fn notices(&self) -> Vec<Notice> {
         let mut notices: Vec<Notice> = Vec::new();
@@ -145,6 +158,9 @@ fn first_verdict(setting: &Setting, used: bool) -> Verdict {
         Kind::Given => {}
     }
     if options::find(&setting.key).is_some() {
+        if ASKED_FOR.contains(&setting.key.as_str()) && !matches!(setting.origin, Origin::Argument(_)) {
+            return Verdict::Wrong(format!("{}: only the command line can ask for it", setting.origin.shown(&setting.key)));
+        }
         return Verdict::Honoured;
     }
     if let Some((fate, row)) = uwsgi::find(&setting.key) {
@@ -182,11 +198,24 @@ fn apply(judged: &mut [Judged]) -> Settings {
                 None => Err(format!("{} {:?}: expected true or false", setting.origin.shown(&setting.key), setting.value)),
             }
         };
-        if let Err(sentence) = outcome {
+        if let Err(mut sentence) = outcome {
+            let value = setting.value.to_string_lossy();
+            if matches!(setting.origin, Origin::File(..)) && [" ;", " #", "\t;", "\t#"].iter().any(|comment| value.contains(comment)) {
+                sentence += "; a comment has a line of its own";
+            }
             judged[*index].verdict = Verdict::Wrong(sentence);
         }
     }
     settings.settle();
+    let need_app = |judged: &&mut Judged| judged.verdict == Verdict::Honoured && judged.setting.key == "need-app";
+    if settings.need_app && settings.targets().is_empty() {
+        if let Some(Judged { setting, verdict }) = judged.iter_mut().rfind(need_app) {
+            *verdict = Verdict::Wrong(format!(
+                "{}: no application is named: give --module, --wsgi-file or --mount",
+                setting.origin.shown(&setting.key)
+            ));
+        }
+    }
     settings
 }
 
@@ -217,6 +246,8 @@ fn no_option(setting: &Setting) -> String {
 }
 
 fn meant(key: &str) -> Option<&'static str> {
+    // `http: :80` and `http :80` are keys without a value.
+    let key = key.split([':', ' ']).next().unwrap_or(key);
     nearest(key, entries().flat_map(Entry::names).chain(uwsgi::names()))
 }
 
@@ -228,6 +259,9 @@ const VOCABULARY: Vocabulary = Vocabulary {
         None => uwsgi::find(key).is_some(),
     },
 };
+
+/// What is printed instead of serving: a file that has its name as a variable shall not end the server.
+const ASKED_FOR: &[&str] = &["check", "help", "help-all", "version"];
 
 /// Beginnings of variables that Python and the loader look at before any application is imported.
 const TOO_LATE: &[&str] = &["PYTHON", "LD_", "MALLOC_"];
@@ -268,7 +302,7 @@ mod tests {
 
     #[test]
     fn each_setting_has_its_verdict() {
-        let text = "base = /srv\nchdir = %(base)\nvacuum = true\nreload-on-as = 4\nemperor = x\nproceses = 2\nspeed = 9\nthreads = many\nreload-on-as = 0\nset-ph = a=b\nif-env = NONE\nhttp = :1\nendif\n";
+        let text = "base = /srv\nchdir = %(base)\nvacuum = true\nharakiri-queue-threshold = 4\nemperor = x\nproceses = 2\nspeed = 9\nthreads = many\nharakiri-queue-threshold = 0\nset-ph = a=b\nif-env = NONE\nhttp = :1\nendif\n";
         let configuration = loaded(text, &[], &[]);
         let words: Vec<&str> = configuration
             .judged
@@ -290,7 +324,7 @@ mod tests {
             "variable",
             "honoured",
             "ignored",
-            "not yet",
+            "refused",
             "refused",
             "processes",
             "unused",
@@ -304,7 +338,10 @@ mod tests {
         assert_eq!(words, expected);
         assert_eq!(configuration.notices().len(), 4, "{:?}", configuration.notices());
         let refusal = configuration.refusal().unwrap();
-        assert!(refusal.contains(":5: reload-on-as is not built yet: ") && refusal.ends_with(".ini shows this and 2 more)"), "{refusal}");
+        assert!(
+            refusal.contains(":5: harakiri-queue-threshold is refused: ") && refusal.ends_with(".ini shows this and 2 more)"),
+            "{refusal}"
+        );
     }
 
     #[test]
@@ -312,6 +349,13 @@ mod tests {
         assert_eq!(sentence("\nthreads = many"), "3: threads \"many\": expected a number from 1 to 4096");
         assert_eq!(sentence("module ="), "2: module \"\": expected a value");
         assert_eq!(sentence("need-app = maybe"), "2: need-app \"maybe\": expected true or false");
+        assert_eq!(
+            sentence("threads = 4 ; four"),
+            "2: threads \"4 ; four\": expected a number from 1 to 4096; a comment has a line of its own"
+        );
+        assert_eq!(sentence("check = all"), "2: check: only the command line can ask for it");
+        assert_eq!(sentence("version"), "2: version: only the command line can ask for it");
+        assert_eq!(sentence("strict\nhttp: :80"), "3: http: :80 is no option: did you mean http?, and strict is set");
         assert_eq!(sentence("strict\nspeed = 9"), "3: speed is no option, and strict is set");
         assert_eq!(sentence("threds = 9\nstrict = true"), "2: threds is no option: did you mean threads?, and strict is set");
         assert_eq!(sentence("strict = true\nset-ph = speed=9\nhttp = :%(speed)"), "");
@@ -333,7 +377,12 @@ mod tests {
     fn foreign_variables_that_mean_nothing_here_are_left_alone() {
         let configuration = loaded(
             "",
-            &[("UWSGI_PORT_8000_TCP_ADDR", "10.0.0.1"), ("UWSGI_SERVICE_HOST", "10.0.0.1"), ("UWSGI_PORT", "tcp://10.0.0.1:80")],
+            &[
+                ("UWSGI_PORT_8000_TCP_ADDR", "10.0.0.1"),
+                ("UWSGI_SERVICE_HOST", "10.0.0.1"),
+                ("UWSGI_PORT", "tcp://10.0.0.1:80"),
+                ("UWSGI_VERSION", "2.0.31"),
+            ],
             &[],
         );
         assert_eq!((configuration.refusal(), configuration.notices()), (None, Vec::new()));

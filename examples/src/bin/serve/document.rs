@@ -57,7 +57,8 @@ const HEAD: &str = "\
 
 Each option can be given on the command line (`--threads 4`, `--threads=4`), in an ini file as uWSGI reads it (`threads = 4` in the section
 `[uwsgi]`), in TOML (`threads = 4`), and in a variable (`WSGI_SERVE_THREADS=4`, or uWSGI's own `UWSGI_THREADS=4`). The command line counts more
-than `WSGI_SERVE_*`, these more than `UWSGI_*`, and these more than files; what may be repeated adds up. The grammar of files, and what differs
+than `WSGI_SERVE_*`, these more than `UWSGI_*`, and these more than files; what may be repeated adds up. What is printed instead of serving
+(`--check`, `--help`, `--help-all`, `--version`) is asked for on the command line alone. The grammar of files, and what differs
 from uWSGI, is in [from-uwsgi.md](from-uwsgi.md). `serve --check FILE` says of a file, line by line, what becomes of it.
 
 ## Honoured

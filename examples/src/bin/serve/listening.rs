@@ -168,7 +168,8 @@ impl Speaks {
             Speaks::Http => Dialect::Http(Http1::new().limits(limits)),
             Speaks::Https { chain, key } => {
                 // A certificate that cannot be used is a mistake of the command line's.
-                let certificates = Certificates::load(chain, key).map_err(|error| Failure::Usage(format!("{}: {error}", self.option())))?;
+                let certificates = Certificates::load(chain, key);
+                let certificates = certificates.map_err(|error| Failure::mistake("https", chain.to_string_lossy(), error))?;
                 Dialect::Https(Tls::new(Http1::new().limits(limits), &certificates.watch(CERTIFICATES_WATCHED)))
             }
             Speaks::Uwsgi => Dialect::Uwsgi(Uwsgi::new().limits(limits).paths(paths)),
@@ -177,7 +178,7 @@ impl Speaks {
         })
     }
 
-    fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         match self {
             Speaks::Http => "http",
             Speaks::Https { .. } => "https",
@@ -245,6 +246,7 @@ mod tests {
     fn bound(arguments: &[&str]) -> Result<Vec<Bound>, String> {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
+            Failure::Mistake(mistake) => format!("{}: {}", mistake.option, mistake.sentence),
             Failure::Import(error) => panic!("{error}"),
             Failure::Said(code) => panic!("{code}"),
             Failure::Stuck => panic!("nothing runs yet"),
@@ -284,7 +286,7 @@ mod tests {
     fn a_certificate_that_is_not_there_is_told_with_its_option() {
         assert_eq!(
             bound(&["--https=127.0.0.1:0,/no/such/chain.pem,/no/such/key.pem"]).unwrap_err(),
-            "--https: cannot read \"/no/such/chain.pem\": No such file or directory (os error 2)"
+            "https: cannot read \"/no/such/chain.pem\": No such file or directory (os error 2)"
         );
     }
 

@@ -44,7 +44,7 @@ use pyo3::Python;
 use wsgi_core::files::StaticFiles;
 use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
-use wsgi_core::wsgi::{ImportError, Interpreter};
+use wsgi_core::wsgi::{ImportError, Interpreter, StartError};
 
 use configuration::{Configuration, Notice};
 use grammar::World;
@@ -69,18 +69,19 @@ fn main() -> ExitCode {
             }
             Action::Serve => match role.map_err(Failure::set_up).and_then(|role| run(&configuration, role)) {
                 Ok(()) => return ExitCode::SUCCESS,
+                Err(Failure::Mistake(mistake)) => Failure::Usage(configuration.placed(&mistake)),
                 Err(failure) => failure,
             },
         },
         // That nothing can be said of the options is an answer too.
-        Err(fault) if arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"--check")) => {
+        Err(fault) if arguments.iter().any(|argument| argument == "--check" || argument.as_encoded_bytes().starts_with(b"--check=")) => {
             Failure::SetUp(fault.to_string())
         }
         Err(fault) => Failure::Usage(fault.to_string()),
     };
     tell(&failure);
     ExitCode::from(match failure {
-        Failure::Usage(_) => 2,
+        Failure::Usage(_) | Failure::Mistake(_) => 2,
         Failure::SetUp(_) | Failure::Import(_) => 1,
         Failure::Said(code) => code,
         Failure::Stuck => replacement::STATUS,
@@ -91,6 +92,8 @@ fn main() -> ExitCode {
 enum Failure {
     /// The options, or what they name, say what cannot be done.
     Usage(String),
+    /// The same, by an option whose place is still to be said.
+    Mistake(Mistake),
     /// The system or the files do not allow it.
     SetUp(String),
     /// There is no application.
@@ -101,15 +104,48 @@ enum Failure {
     Stuck,
 }
 
+/// What an option says that cannot be done on this machine.
+#[derive(Debug)]
+struct Mistake {
+    /// One of its names.
+    option: &'static str,
+    /// A part of its value, by which it is told from others of that name.
+    part: String,
+    sentence: String,
+}
+
 impl Failure {
+    fn mistake(option: &'static str, part: impl Into<String>, error: impl fmt::Display) -> Failure {
+        Failure::Mistake(Mistake { option, part: part.into(), sentence: error.to_string() })
+    }
+
     fn set_up(error: impl fmt::Display) -> Failure {
         Failure::SetUp(error.to_string())
     }
 }
 
+impl From<StartError> for Failure {
+    /// Says which option is to blame, if it is one of those.
+    fn from(error: StartError) -> Failure {
+        match &error {
+            StartError::Directory { .. } => Failure::mistake("chdir", "", &error),
+            StartError::PythonPath { path, .. } => {
+                // It is absolute by now, as it need not have been written.
+                let name = path.file_name().unwrap_or_default();
+                Failure::mistake("pythonpath", name.to_string_lossy(), &error)
+            }
+            StartError::Failed { .. } | StartError::Unusable { .. } => Failure::set_up(&error),
+            // About a home, which the environment can name too: then no option is to blame.
+            _ => Failure::mistake("home", "", &error),
+        }
+    }
+}
+
 fn tell(failure: &Failure) {
     match failure {
-        Failure::Usage(sentence) | Failure::SetUp(sentence) => say(&format!("serve: {sentence}\n")),
+        Failure::Usage(sentence) | Failure::SetUp(sentence) | Failure::Mistake(Mistake { sentence, .. }) => {
+            say(&format!("serve: {sentence}\n"))
+        }
         Failure::Said(_) | Failure::Stuck => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
     }
@@ -128,12 +164,16 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
         return Err(Failure::Usage(sentence));
     }
     let settings = &configuration.settings;
-    let targets = settings.targets().map_err(Failure::Usage)?;
-    let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
+    processes::look_for_directory(&settings.chdir)?;
+    let files = settings.static_files.open(&settings.chdir)?;
     let seeing = settings.seeing.located(&settings.chdir)?;
-    let site = Site { targets, files, seeing };
+    let site = Site { targets: settings.targets(), files, seeing };
     start_logging(settings);
     if !matches!(role, Role::Worker(_)) {
+        if matches!(role, Role::First) {
+            settings.processes.socket_owner()?;
+            settings.processes.become_at_once()?;
+        }
         let identity = if matches!(role, Role::First) { settings.processes.identity()? } else { None };
         site.seeing.redirect(identity.as_ref())?;
         for notice in configuration.notices() {
@@ -187,12 +227,12 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     if !settings.arguments.is_empty() {
         builder = builder.argv(std::iter::once("serve").chain(settings.arguments.iter().map(String::as_str)));
     }
-    let interpreter = builder.start().map_err(Failure::set_up)?;
+    let interpreter = builder.start()?;
     seeing.python()?;
     environment::set(&settings.environment).map_err(Failure::SetUp)?;
 
-    let (bound, _pid_file) = match &worker {
-        Some(worker) => (listening::adopt(settings, worker.sockets())?, None),
+    let (bound, _pid_files) = match &worker {
+        Some(worker) => (listening::adopt(settings, worker.sockets())?, Vec::new()),
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
@@ -219,7 +259,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         Some(worker) => {
             // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
             if let Some(every) = settings.processes.autoreload.filter(|_| worker.number() == 1) {
-                autoreload::watch(worker.clone(), every);
+                autoreload::watch(worker.clone(), every, settings.processes.autoreload_ignored.clone());
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
             signals.obey(worker, running.handle(), replacement.clone(), seeing.reopen())

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use regex::bytes::{Regex, RegexBuilder};
 use wsgi_core::files::{Served, StaticFiles};
 
+use crate::Failure;
+
 /// What the options say. Relative paths count from `--chdir`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StaticSettings {
@@ -68,8 +70,8 @@ impl StaticSettings {
     /// Opens every folder and reads every file of types. `None`: there are no static files to serve.
     ///
     /// # Errors
-    /// The first that is not there, or makes no sense, in a sentence.
-    pub(crate) fn open(&self, chdir: &Path) -> Result<Option<StaticFiles>, String> {
+    /// The first that is not there, or makes no sense.
+    pub(crate) fn open(&self, chdir: &Path) -> Result<Option<StaticFiles>, Failure> {
         if self.places.is_empty() {
             return Ok(None);
         }
@@ -80,10 +82,11 @@ impl StaticSettings {
                 Place::MapWhole(prefix, path) => files.map_whole(prefix, chdir.join(path)),
                 Place::Check(path) => files.check(chdir.join(path)),
             }
-            .map_err(|error| format!("{}: {error}", place.option()))?;
+            .map_err(|error| Failure::mistake(place.option(), place.path().to_string_lossy(), error))?;
         }
         for path in &self.safe {
-            files = files.safe(chdir.join(path)).map_err(|error| format!("--static-safe: {error}"))?;
+            let safe = files.safe(chdir.join(path));
+            files = safe.map_err(|error| Failure::mistake("static-safe", path.to_string_lossy(), error))?;
         }
         for name in &self.indexes {
             files = files.index(name);
@@ -92,7 +95,8 @@ impl StaticSettings {
             files = files.skip(end);
         }
         for path in &self.mime_files {
-            files = with_types(files, &chdir.join(path)).map_err(|error| format!("--mime-file: {error}"))?;
+            let typed = with_types(files, &chdir.join(path));
+            files = typed.map_err(|error| Failure::mistake("mime-file", path.to_string_lossy(), error))?;
         }
         if !self.expiries.is_empty() {
             let expiries = self.expiries.clone();
@@ -112,11 +116,17 @@ impl StaticSettings {
 }
 
 impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Place::Map(_, path) | Place::MapWhole(_, path) | Place::Check(path) => path,
+        }
+    }
+
     fn option(&self) -> &'static str {
         match self {
-            Place::Map(..) => "--static-map",
-            Place::MapWhole(..) => "--static-map2",
-            Place::Check(_) => "--check-static",
+            Place::Map(..) => "static-map",
+            Place::MapWhole(..) => "static-map2",
+            Place::Check(_) => "check-static",
         }
     }
 }
@@ -174,7 +184,7 @@ impl Expiry {
 /// # Errors
 /// What was expected instead.
 pub(crate) fn map(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
+    match text.split_once('=').map(|(prefix, path)| (prefix.trim_end(), path.trim_start())) {
         Some((prefix, path)) if prefix.starts_with('/') && !path.is_empty() => Ok((prefix.to_owned(), path.into())),
         _ => Err("expected /PREFIX=DIR, such as /static=/srv/static".to_owned()),
     }
@@ -231,6 +241,7 @@ mod tests {
     #[test]
     fn maps_are_a_prefix_and_a_path() {
         assert_eq!(map("/static=/srv/static"), Ok(("/static".to_owned(), "/srv/static".into())));
+        assert_eq!(map("/static = /srv/static"), Ok(("/static".to_owned(), "/srv/static".into())));
         assert_eq!(map("/=a=b"), Ok(("/".to_owned(), "a=b".into())));
         for text in ["/static", "static=/srv", "/static=", "=", ""] {
             assert_eq!(map(text).unwrap_err(), "expected /PREFIX=DIR, such as /static=/srv/static", "{text}");

@@ -74,9 +74,6 @@ impl Reader {
         if key.is_empty() {
             return Err(origin.fault("there is no key before the ="));
         }
-        if value.as_encoded_bytes().contains(&0) || key.contains('\0') {
-            return Err(origin.fault(format!("the value of {} has a NUL byte", key.replace('\0', "\\0"))));
-        }
         if logic::ends(key) {
             self.block = None;
             return self.hold(key, value, origin, Kind::Directive);
@@ -141,7 +138,9 @@ impl Reader {
         let bytes = self.read(&file, origin)?;
         let shown: Rc<Path> = Path::new(&file).into();
         let at = |line| Origin::File(Rc::clone(&shown), line);
-        let text = utf8(&bytes).map_err(|line| at(line).fault("expected UTF-8"))?;
+        // A comment may be in whatever its author's editor wrote.
+        let text = String::from_utf8_lossy(&bytes);
+        let is_text = |line: usize| bytes.split(|byte| *byte == b'\n').nth(line - 1).is_none_or(|line| std::str::from_utf8(line).is_ok());
 
         let magic = Magic::of(&self.world, &file, &section);
         let first = self.first.get_or_insert_with(|| magic.clone()).clone();
@@ -153,20 +152,22 @@ impl Reader {
         let wanted = if section.is_empty() { DEFAULT_SECTION } else { &section };
         let mut inside = false;
         let mut found = false;
-        for line in ini::lines(text) {
+        for line in ini::lines(&text) {
             let origin = at(line.number);
+            let replace = |text: &str| magic.replace(&first, &self.world, text).map_err(|sentence| origin.fault(sentence));
             let (key, value) = match line.content {
                 Content::Section(name) => {
-                    inside = name == wanted;
+                    inside = replace(name)? == wanted;
                     found |= inside;
                     continue;
                 }
                 Content::Broken => return Err(origin.fault("a section begins with [ and ends with ]")),
                 Content::Pair(..) if !inside => continue,
-                Content::Pair(key, value) => (key, value),
+                Content::Pair(key, value) if (key.contains(LOST) || value.contains(LOST)) && !is_text(line.number) => {
+                    return Err(origin.fault("expected UTF-8"));
+                }
+                Content::Pair(key, value) => (replace(key)?, replace(value)?),
             };
-            let replace = |text: &str| magic.replace(&first, &self.world, text).map_err(|sentence| origin.fault(sentence));
-            let (key, value) = (replace(key)?, replace(value)?);
             self.give(&key, value.into(), origin)?;
         }
         if !found {
@@ -271,6 +272,9 @@ impl Reader {
     }
 
     fn hold(&mut self, key: &str, value: OsString, origin: Origin, kind: Kind) -> Result<(), Fault> {
+        if value.as_encoded_bytes().contains(&0) || key.contains('\0') {
+            return Err(origin.fault(format!("the value of {} has a NUL byte", key.replace('\0', "\\0"))));
+        }
         if self.held.len() >= MOST {
             return Err(origin.fault(format!("more than {MOST} settings")));
         }
@@ -314,12 +318,24 @@ fn utf8(bytes: &[u8]) -> Result<&str, usize> {
     std::str::from_utf8(bytes).map_err(|error| 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count())
 }
 
+/// What stands in place of bytes that are no text.
+const LOST: char = char::REPLACEMENT_CHARACTER;
 const DEFAULT_SECTION: &str = "uwsgi";
 const FOREIGN_PREFIX: &str = "UWSGI_";
 /// Of variables that set options of this program.
 pub(crate) const OWN_PREFIX: &str = "WSGI_SERVE_";
-/// What uWSGI tells its own processes.
-const NO_OPTIONS: &[&str] =
-    &["RELOADS", "VASSALS_DIR", "EMPEROR_FD", "BROODLORD_NUM", "EMPEROR_FD_CONFIG", "EMPEROR_PROXY", "JAIL_PID", "ORIGINAL_PROC_NAME"];
+/// What uWSGI tells its own processes, mostly.
+const NO_OPTIONS: &[&str] = &[
+    // How images name the one that they install.
+    "VERSION",
+    "RELOADS",
+    "VASSALS_DIR",
+    "EMPEROR_FD",
+    "BROODLORD_NUM",
+    "EMPEROR_FD_CONFIG",
+    "EMPEROR_PROXY",
+    "JAIL_PID",
+    "ORIGINAL_PROC_NAME",
+];
 const DEEPEST: usize = 50;
 const MOST: usize = 10_000;

@@ -79,6 +79,9 @@ fn sections_are_chosen_and_included() {
     // A section without a file is of the file that was named last, as uWSGI has it.
     assert_eq!(given(&folder.read("x.ini").unwrap()), [("http", ":1"), ("threads", "1"), ("http", "y"), ("http", ":more")]);
     assert_eq!(given(&folder.read("x.ini:app").unwrap()), [("http", ":1")]);
+    // Heads of sections have magic variables too.
+    let by_name = Folder::with(&[("x.ini", "[%n]\nhttp = :1\n[uwsgi]\nini = :x\n")]);
+    assert_eq!(given(&by_name.read("x.ini").unwrap()), [("http", ":1")]);
     assert_eq!(folder.read("x.ini:none").unwrap_err(), "--ini: \"x.ini\" has no section [none]");
     assert_eq!(folder.read(":app").unwrap_err(), "--ini: \":app\" is a section of the ini file that was named before, and there is none");
 }
@@ -195,6 +198,16 @@ fn loops_of_includes_and_missing_files_are_told_with_their_line() {
     assert_eq!(folder.read("bytes.ini").unwrap_err(), "bytes.ini:3: expected UTF-8");
     fs::write(folder.0.join("nul.ini"), b"[uwsgi]\na = \0\n").unwrap();
     assert_eq!(folder.read("nul.ini").unwrap_err(), "nul.ini:2: the value of a has a NUL byte");
+    fs::write(folder.0.join("nul.toml"), "a = 1\nb = \"\\u0000\"\n").unwrap();
+    assert_eq!(folder.read("nul.toml").unwrap_err(), "nul.toml:2: the value of b has a NUL byte");
+}
+
+/// uWSGI reads bytes: what an old editor wrote into a comment is no reason to refuse the file.
+#[test]
+fn comments_and_other_sections_need_not_be_utf_8() {
+    let folder = Folder::with(&[]);
+    fs::write(folder.0.join("x.ini"), b"; caf\xe9\n[uwsgi]\n# \xff\na = \xef\xbf\xbd\n[other \xe9]\nb = \xe9\n").unwrap();
+    assert_eq!(given(&folder.read("x.ini").unwrap()), [("a", "\u{fffd}")]);
 }
 
 #[test]

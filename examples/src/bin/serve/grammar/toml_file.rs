@@ -26,6 +26,7 @@ pub(super) fn pairs(text: &str) -> Result<Vec<Pair>, (usize, String)> {
 fn each(name: &str, value: &Spanned<DeValue<'_>>, depth: u8, give: &mut dyn FnMut(String, usize)) -> Result<(), (usize, String)> {
     let at = value.span().start;
     match value.get_ref() {
+        DeValue::Table(_) if name == "uwsgi" => Err((at, "options stand in no section here: take [uwsgi] away".to_owned())),
         DeValue::Array(values) if depth == 0 => values.iter().try_for_each(|value| each(name, value, 1, give)),
         DeValue::Table(table) if depth == 0 => table.iter().try_for_each(|(key, value)| {
             let text =
@@ -86,6 +87,7 @@ mod tests {
             ("a = 2020-01-01", 1, "a must be text"),
             ("x = 1\na = [[1]]", 2, "a must be text"),
             ("[a.b]\nc = 1", 1, "a.b must be text"),
+            ("x = 1\n[uwsgi]\nthreads = 1", 2, "take [uwsgi] away"),
         ] {
             let (got, sentence) = pairs(text).unwrap_err();
             assert!(got == line && sentence.contains(part) && !sentence.contains('\n'), "{text}: {got} {sentence}");

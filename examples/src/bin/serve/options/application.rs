@@ -15,7 +15,10 @@ pub(super) static ENTRIES: &[Entry] = &[
         group: Group::Application,
         help: "Serve a callable of a Python module, such as mysite.wsgi or shop:create_app()",
         default: |_| String::new(),
-        apply: |settings, value| text(value).map(|module| settings.module = Some(module.to_owned())),
+        apply: |settings, value| {
+            settings.root_is_free_for("module")?;
+            text(value).map(|module| settings.module = Some(module.to_owned()))
+        },
     },
     Entry {
         name: "wsgi-file",
@@ -26,6 +29,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         help: "Serve a callable of a Python file",
         default: |_| String::new(),
         apply: |settings, value| {
+            settings.root_is_free_for("wsgi-file")?;
             settings.wsgi_file = Some(match value.to_str() {
                 Some(text) => file_and_callable(text),
                 None => (path(value)?, None),
@@ -51,7 +55,17 @@ pub(super) static ENTRIES: &[Entry] = &[
         group: Group::Application,
         help: "Serve MOD[:CALLABLE] or FILE.py[:CALLABLE] for paths under the prefix, which becomes SCRIPT_NAME; may be repeated",
         default: |_| String::new(),
-        apply: |settings, value| mount(text(value)?).map(|mount| settings.mounts.push(mount)),
+        apply: |settings, value| {
+            let (prefix, target) = mount(text(value)?)?;
+            if prefix == "/" {
+                settings.root_is_free_for("mount")?;
+            }
+            if settings.mounts.iter().any(|(other, _)| *other == prefix) {
+                return Err(format!("another application is served at {prefix} already"));
+            }
+            settings.mounts.push((prefix, target));
+            Ok(())
+        },
     },
     Entry {
         name: "need-app",
@@ -70,7 +84,7 @@ pub(super) static ENTRIES: &[Entry] = &[
 
 pub(super) fn mount(text: &str) -> Result<(String, Target), String> {
     let expected = "expected /PREFIX=MODULE[:CALLABLE] or /PREFIX=FILE.py[:CALLABLE]";
-    let (prefix, target) = text.split_once('=').ok_or(expected)?;
+    let (prefix, target) = text.split_once('=').map(|(prefix, target)| (prefix.trim_end(), target.trim_start())).ok_or(expected)?;
     if !prefix.starts_with('/') || target.is_empty() {
         return Err(expected.to_owned());
     }

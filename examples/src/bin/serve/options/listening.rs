@@ -47,7 +47,10 @@ pub(super) static ENTRIES: &[Entry] = &[
         help: "Answer the uwsgi protocol, or what --protocol says",
         default: |_| String::new(),
         apply: |settings, value| {
-            settings.sockets.push(address(text(value)?)?);
+            let address = address(text(value)?)?;
+            if !(is_one(&address) && settings.sockets.contains(&address)) {
+                settings.sockets.push(address);
+            }
             Ok(())
         },
     },
@@ -200,7 +203,20 @@ pub(super) static ENTRIES: &[Entry] = &[
 ];
 
 fn listen(settings: &mut Settings, speaks: Speaks, value: &OsStr) -> Result<(), String> {
-    address(text(value)?).map(|address| settings.listen.push((speaks, address)))
+    let address = address(text(value)?)?;
+    let there = settings.listen.iter().find(|(_, other)| *other == address && is_one(other));
+    match there {
+        // A file and the command line may both say so.
+        Some((other, _)) if *other == speaks => {}
+        Some((other, _)) => return Err(format!("{} is already what is answered there", other.scheme())),
+        None => settings.listen.push((speaks, address)),
+    }
+    Ok(())
+}
+
+/// Whether there can be only one socket of this address.
+fn is_one(address: &ListenAddress) -> bool {
+    matches!(address, ListenAddress::Unix(_) | ListenAddress::Tcp(_, 1..))
 }
 
 /// An address as the library reads it, or the name of a socket in the current directory, which uWSGI takes too.

@@ -1,5 +1,7 @@
 //! How many processes there are, when they are replaced, and as whom they run.
 
+use std::ffi::OsStr;
+
 use super::values::{number, path, seconds_or_never, text};
 use super::{Entry, Group};
 
@@ -75,10 +77,17 @@ pub(super) static ENTRIES: &[Entry] = &[
         group: Group::Processes,
         help: "Replace a process that holds more memory than so many MiB",
         default: |_| String::new(),
-        apply: |settings, value| {
-            number(value, 0..=u64::MAX >> 20)
-                .map(|mebibytes| settings.processes.max_resident = Some(mebibytes << 20).filter(|bytes| *bytes > 0))
-        },
+        apply: |settings, value| mebibytes(value).map(|bytes| settings.processes.max_resident = bytes),
+    },
+    Entry {
+        name: "reload-on-as",
+        aliases: &["evil-reload-on-as"],
+        short: None,
+        value: Some("MIB"),
+        group: Group::Processes,
+        help: "Replace a process whose address space is larger than so many MiB, held in memory or not",
+        default: |_| String::new(),
+        apply: |settings, value| mebibytes(value).map(|bytes| settings.processes.max_address_space = bytes),
     },
     Entry {
         name: "touch-reload",
@@ -99,6 +108,16 @@ pub(super) static ENTRIES: &[Entry] = &[
         help: "Look this often whether a Python file that is in use has changed, and then replace all processes: for development",
         default: |_| String::new(),
         apply: |settings, value| seconds_or_never(value).map(|time| settings.processes.autoreload = time),
+    },
+    Entry {
+        name: "py-auto-reload-ignore",
+        aliases: &[],
+        short: None,
+        value: Some("MODULE"),
+        group: Group::Processes,
+        help: "A module, such as mysite.generated, whose file --py-autoreload does not look at; may be repeated",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|module| settings.processes.autoreload_ignored.push(module.to_owned())),
     },
     Entry {
         name: "keep-trying",
@@ -124,6 +143,16 @@ pub(super) static ENTRIES: &[Entry] = &[
         apply: |settings, value| path(value).map(|file| settings.processes.pid_file = Some(file)),
     },
     Entry {
+        name: "pidfile2",
+        aliases: &["safe-pidfile2"],
+        short: None,
+        value: Some("FILE"),
+        group: Group::Processes,
+        help: "The same, written by the user of --uid",
+        default: |_| String::new(),
+        apply: |settings, value| path(value).map(|file| settings.processes.users_pid_file = Some(file)),
+    },
+    Entry {
         name: "uid",
         aliases: &[],
         short: None,
@@ -142,6 +171,49 @@ pub(super) static ENTRIES: &[Entry] = &[
         help: "Run as this group",
         default: |_| String::new(),
         apply: |settings, value| text(value).map(|name| settings.processes.group = Some(name.to_owned())),
+    },
+    Entry {
+        name: "add-gid",
+        aliases: &[],
+        short: None,
+        value: Some("GROUP"),
+        group: Group::Processes,
+        help: "Be one of this group too, beside those of the user; may be repeated",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|name| settings.processes.more_groups.push(name.to_owned())),
+    },
+    Entry {
+        name: "no-initgroups",
+        aliases: &[],
+        short: None,
+        value: None,
+        group: Group::Processes,
+        help: "Run as the user of --uid without its other groups",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.processes.no_other_groups = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "immediate-uid",
+        aliases: &[],
+        short: None,
+        value: Some("USER"),
+        group: Group::Processes,
+        help: "Run as this user from the start: sockets, logs and PID files are made by it",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|name| settings.processes.immediate_user = Some(name.to_owned())),
+    },
+    Entry {
+        name: "immediate-gid",
+        aliases: &[],
+        short: None,
+        value: Some("GROUP"),
+        group: Group::Processes,
+        help: "Run as this group from the start",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|name| settings.processes.immediate_group = Some(name.to_owned())),
     },
     Entry {
         name: "procname",
@@ -174,6 +246,26 @@ pub(super) static ENTRIES: &[Entry] = &[
         apply: |settings, value| text(value).map(|prefix| settings.processes.name_prefix = format!("{prefix} ")),
     },
     Entry {
+        name: "procname-append",
+        aliases: &[],
+        short: None,
+        value: Some("TEXT"),
+        group: Group::Processes,
+        help: "Put this behind the names of processes",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|end| settings.processes.name_end = end.to_owned()),
+    },
+    Entry {
+        name: "procname-master",
+        aliases: &[],
+        short: None,
+        value: Some("NAME"),
+        group: Group::Processes,
+        help: "What a list of processes calls the master",
+        default: |_| String::new(),
+        apply: |settings, value| text(value).map(|name| settings.processes.master_name = Some(name.to_owned())),
+    },
+    Entry {
         name: "auto-procname",
         aliases: &[],
         short: None,
@@ -187,3 +279,8 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
 ];
+
+/// In bytes; nothing for 0.
+fn mebibytes(value: &OsStr) -> Result<Option<u64>, String> {
+    number(value, 0..=u64::MAX >> 20).map(|mebibytes| Some(mebibytes << 20).filter(|bytes| *bytes > 0))
+}

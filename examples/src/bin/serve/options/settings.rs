@@ -146,26 +146,25 @@ impl Settings {
     }
 
     /// Every application that is to be served and the prefix of its paths, the one at the root with the prefix `/`.
+    pub(crate) fn targets(&self) -> Vec<(String, Target)> {
+        let module = self.module.clone().map(Target::Module);
+        let root = module.or_else(|| self.wsgi_file.clone().map(|(file, callable)| Target::File(file, callable)));
+        root.map(|target| ("/".to_owned(), target)).into_iter().chain(self.mounts.iter().cloned()).collect()
+    }
+
+    /// Whether this option may say what is served at the root.
     ///
     /// # Errors
-    /// Two for one prefix.
-    pub(crate) fn targets(&self) -> Result<Vec<(String, Target)>, String> {
-        let root = match (&self.module, &self.wsgi_file) {
-            (Some(_), Some(_)) => return Err("--module and --wsgi-file both say what is served at /: give one of them".to_owned()),
-            (Some(module), None) => Some(Target::Module(module.clone())),
-            (None, Some((file, callable))) => Some(Target::File(file.clone(), callable.clone())),
-            (None, None) if self.need_app && self.mounts.is_empty() => {
-                return Err("need-app is set, and no application is named: give --module, --wsgi-file or --mount".to_owned());
-            }
-            (None, None) => None,
-        };
-        let mut targets: Vec<(String, Target)> = root.map(|target| ("/".to_owned(), target)).into_iter().collect();
-        for (prefix, target) in &self.mounts {
-            if targets.iter().any(|(other, _)| other == prefix) {
-                return Err(format!("more than one application is to be served at {prefix}"));
-            }
-            targets.push((prefix.clone(), target.clone()));
+    /// Another says it already.
+    pub(super) fn root_is_free_for(&self, option: &str) -> Result<(), String> {
+        let taken = [
+            ("module", self.module.is_some()),
+            ("wsgi-file", self.wsgi_file.is_some()),
+            ("mount", self.mounts.iter().any(|(prefix, _)| prefix == "/")),
+        ];
+        match taken.iter().find(|(other, taken)| *taken && *other != option) {
+            Some((other, _)) => Err(format!("{other} says too what is served at /: give one of them")),
+            None => Ok(()),
         }
-        Ok(targets)
     }
 }

@@ -89,13 +89,22 @@ fn every_value_changes_something() {
         ("max-worker-lifetime", "3600"),
         ("max-worker-lifetime-delta", "60"),
         ("reload-on-rss", "512"),
+        ("reload-on-as", "2048"),
         ("touch-reload", "/run/site/reload"),
         ("py-autoreload", "1"),
+        ("py-auto-reload-ignore", "mysite.generated"),
         ("keep-trying", ""),
         ("pidfile", "/run/site.pid"),
+        ("pidfile2", "/run/site.pid"),
         ("uid", "www-data"),
         ("gid", "www-data"),
+        ("add-gid", "staff"),
+        ("no-initgroups", ""),
+        ("immediate-uid", "www-data"),
+        ("immediate-gid", "www-data"),
         ("procname", "site"),
+        ("procname-append", " (site)"),
+        ("procname-master", "site"),
         ("procname-prefix", "site "),
         ("procname-prefix-spaced", "site"),
         ("auto-procname", ""),
@@ -148,7 +157,7 @@ fn every_value_changes_something() {
     assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
     let file = |name: &str| Some(wsgi_core::access::Destination::File(name.into()));
     assert_eq!(applied("req-logger", "file:/tmp/x").unwrap().seeing.access_log, file("/tmp/x"));
-    for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "py-autoreload"] {
+    for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "py-autoreload"] {
         assert!(!applied(never, "0").unwrap().processes.need_a_master(), "{never}");
     }
     assert_eq!(applied("limit-post", "0").unwrap().limits.body_bytes, None);
@@ -168,6 +177,26 @@ fn sockets_speak_what_the_protocol_says_wherever_it_stands() {
     set(&mut settings, find("uwsgi-socket").unwrap(), "--uwsgi-socket", OsStr::new(":2")).unwrap();
     settings.settle();
     assert_eq!(settings.listen, [(Speaks::Uwsgi, ":2".parse().unwrap()), (Speaks::Http, ":1".parse().unwrap())]);
+}
+
+#[test]
+fn an_address_that_is_named_twice_is_one_and_speaks_one_protocol() {
+    let listening = |given: &[(&str, &str)]| {
+        let mut settings = Settings::default();
+        let set = given.iter().try_for_each(|(name, value)| set(&mut settings, find(name).unwrap(), name, OsStr::new(value)));
+        set.map(|()| {
+            settings.settle();
+            settings.listen.len()
+        })
+    };
+    assert_eq!(listening(&[("http", ":80"), ("http-socket", ":80"), ("http", "a.sock"), ("http", "a.sock")]), Ok(2));
+    assert_eq!(listening(&[("socket", "a.sock"), ("socket", "a.sock"), ("socket", ":1")]), Ok(2));
+    // The system chooses two ports.
+    assert_eq!(listening(&[("http", ":0"), ("http", ":0")]), Ok(2));
+    assert_eq!(
+        listening(&[("http", ":80"), ("fastcgi-socket", ":80")]),
+        Err("fastcgi-socket \":80\": http is already what is answered there".to_owned())
+    );
 }
 
 #[test]
@@ -193,6 +222,7 @@ fn a_wrong_value_is_told_with_what_was_expected() {
         ("env", "A", "--env \"A\": expected NAME=VALUE"),
         ("env", "=b", "--env \"=b\": expected NAME=VALUE"),
         ("unenv", "A=b", "--unenv \"A=b\": expected the name of a variable"),
+        ("http-keepalive", "0", "--http-keepalive \"0\": connections are always kept, expected for how many seconds"),
         ("http-keepalive", "x", "--http-keepalive \"x\": expected seconds from 0.001 to 31536000"),
         (
             "https",
@@ -237,6 +267,7 @@ fn a_wrong_value_is_told_with_what_was_expected() {
 fn mounts_are_modules_or_files() {
     let module = |name: &str| Target::Module(name.to_owned());
     assert_eq!(mount("/shop/=shop.wsgi:app"), Ok(("/shop".to_owned(), module("shop.wsgi:app"))));
+    assert_eq!(mount("/shop = shop.wsgi"), Ok(("/shop".to_owned(), module("shop.wsgi"))));
     assert_eq!(mount("/=a"), Ok(("/".to_owned(), module("a"))));
     assert_eq!(mount("/a/b=c=d"), Ok(("/a/b".to_owned(), module("c=d"))));
     assert_eq!(mount("/x=mysite.wsgi"), Ok(("/x".to_owned(), module("mysite.wsgi"))));
@@ -253,16 +284,22 @@ fn mounts_are_modules_or_files() {
 fn one_application_for_one_prefix() {
     let settings = |given: &[(&str, &str)]| {
         let mut settings = Settings::default();
-        for (name, value) in given {
-            set(&mut settings, find(name).unwrap(), name, OsStr::new(value)).unwrap();
-        }
-        settings.targets()
+        let set = given.iter().try_for_each(|(name, value)| set(&mut settings, find(name).unwrap(), name, OsStr::new(value)));
+        set.map(|()| settings.targets())
     };
     assert_eq!(settings(&[]), Ok(Vec::new()));
     let prefixes: Vec<String> =
         settings(&[("mount", "/a=x"), ("module", "m"), ("mount", "/b=y.py")]).unwrap().into_iter().map(|(prefix, _)| prefix).collect();
     assert_eq!(prefixes, ["/", "/a", "/b"]);
-    assert_eq!(settings(&[("mount", "/a=x"), ("mount", "/a/=y")]).unwrap_err(), "more than one application is to be served at /a");
-    assert_eq!(settings(&[("mount", "/=x"), ("module", "y")]).unwrap_err(), "more than one application is to be served at /");
-    assert!(settings(&[("module", "x"), ("file", "y")]).unwrap_err().starts_with("--module and --wsgi-file both say"));
+    for (given, sentence) in [
+        ([("mount", "/a=x"), ("mount", "/a/=y")], "mount \"/a/=y\": another application is served at /a already"),
+        ([("mount", "/=x"), ("module", "y")], "module \"y\": mount says too what is served at /: give one of them"),
+        ([("module", "x"), ("mount", "/=y")], "mount \"/=y\": module says too what is served at /: give one of them"),
+        ([("module", "x"), ("file", "y")], "file \"y\": module says too what is served at /: give one of them"),
+        ([("file", "x"), ("module", "y")], "module \"y\": wsgi-file says too what is served at /: give one of them"),
+    ] {
+        assert_eq!(settings(&given).unwrap_err(), sentence);
+    }
+    // The last one counts, as everywhere.
+    assert_eq!(settings(&[("module", "x"), ("module", "y")]).unwrap(), [("/".to_owned(), Target::Module("y".to_owned()))]);
 }

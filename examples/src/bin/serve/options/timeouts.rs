@@ -2,6 +2,7 @@
 
 use super::values::{in_seconds, seconds, seconds_or_never};
 use super::{Entry, Group};
+use crate::uwsgi::is_off;
 
 pub(super) static ENTRIES: &[Entry] = &[
     Entry {
@@ -68,6 +69,9 @@ pub(super) static ENTRIES: &[Entry] = &[
         help: "The same, as uWSGI has it, where 1 or nothing means that connections are kept, which they always are",
         default: |_| String::new(),
         apply: |settings, value| {
+            if value.to_str().is_some_and(is_off) {
+                return Err("connections are always kept, expected for how many seconds".to_owned());
+            }
             // The key alone, in a file.
             if !["", "1", "true"].iter().any(|on| value == *on) {
                 settings.timeouts.idle = seconds(value)?;

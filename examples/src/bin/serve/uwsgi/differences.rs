@@ -22,9 +22,15 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("master", "HUP replaces the processes one after the other, each when its successor is ready"),
     ("max-requests", "the new process is ready before the old one ends"),
     ("reload-on-rss", "it is looked at every second, and not only after a request"),
+    ("reload-on-as", "it is looked at every second, and not only after a request; threads and Python reserve more than they use"),
     ("touch-reload", "it replaces the processes one after the other, as uWSGI's touch-chain-reload"),
     ("graceful-timeout", "reload-mercy defaults to 30 seconds instead of 60"),
     ("uid", "configuration files and certificates are read by each process, and have to be readable for this user"),
+    ("add-gid", "the user keeps its own groups beside it, unless no-initgroups is set"),
+    (
+        "immediate-uid",
+        "the user's other groups are taken on too, unless no-initgroups is set; files with options are read before, and again by each process as that user",
+    ),
     ("pidfile", "it is refused while the process that it names runs and holds it, and removed at the end"),
     (
         "buffer-size",

@@ -130,7 +130,6 @@ pub(super) static ROWS: &[Row] = &[
     Row::values(&["forkbomb-delay"], "the service manager says how soon the server is started anew"),
     Row::flags(&["drop-after-init"], "privileges are dropped when the sockets are bound"),
     Row::values(&["min-worker-lifetime"], "a process that ends too soon is replaced after a pause, which grows"),
-    Row::flags(&["no-initgroups"], "there are no privileges to drop"),
 ];
 
 /// Plugins that an application would miss.

@@ -161,8 +161,8 @@ mod tests {
         assert_eq!(judged("idle", "60"), Fate::Ignored);
         assert_eq!(judged("async", "0"), Fate::Ignored);
         assert_eq!(judged("async", "10"), Fate::Refused);
-        assert_eq!(judged("reload-on-as", "0"), Fate::Ignored);
-        assert_eq!(judged("reload-on-as", "9"), Fate::NotYet);
+        assert_eq!(judged("harakiri-queue-threshold", "0"), Fate::Ignored);
+        assert_eq!(judged("harakiri-queue-threshold", "9"), Fate::Refused);
         assert_eq!(judged("plugins", "python3, http"), Fate::Ignored);
         assert_eq!(judged("plugins", "python3,gevent"), Fate::Refused);
         assert_eq!(judged("umask", "0"), Fate::Refused);

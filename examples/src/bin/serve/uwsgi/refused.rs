@@ -245,6 +245,14 @@ pub(super) static ROWS: &[Row] = &[
     Row::family(&["auto-snapshot"], "there are no snapshots of processes"),
     Row::flags(&["reaper", "skip-atexit", "skip-atexit-teardown"], "processes end in order").letter('r'),
     Row::values(&["mule-harakiri", "spooler-harakiri"], "there are neither mules nor a spooler"),
+    Row::values(
+        &["harakiri-graceful-signal"],
+        "no signal is sent: catch wsgi.Harakiri, which is raised in the request that takes too long",
+    ),
+    Row::values(
+        &["harakiri-queue-threshold"],
+        "a request is interrupted by its own time, however many others wait: give harakiri the longest that one may take",
+    ),
     Row::flags(&["harakiri-no-arh", "no-harakiri-arh", "no-harakiri-after-req-hook"], "there are no hooks after a request"),
     Row::values(&["chdir2"], "write chdir"),
     Row::values(&["force-cwd"], "write chdir"),
