@@ -64,6 +64,8 @@ pub struct Seen<'a> {
     /// Bytes of the reply's body: all of it, or as much as the system took of a reply that was not completed. What the system took may still
     /// be lost on its way.
     pub body_bytes: u64,
+    /// Some of that body is a file that the handler left to the server to send.
+    pub file: bool,
     /// Bytes of the request's body that were read.
     pub received_bytes: u64,
     /// What became of the reply.
@@ -185,6 +187,7 @@ struct Measured<'a> {
     fields: usize,
     head_bytes: u64,
     body_bytes: u64,
+    file: bool,
     received_bytes: u64,
     /// No body goes to this peer, whatever the handler gives.
     silent: bool,
@@ -205,6 +208,7 @@ impl<'a> Measured<'a> {
             fields: 0,
             head_bytes: 0,
             body_bytes: 0,
+            file: false,
             received_bytes: 0,
             silent: false,
             finished: false,
@@ -243,6 +247,7 @@ impl<'a> Measured<'a> {
             fields: self.fields,
             head_bytes: self.head_bytes,
             body_bytes,
+            file: self.file,
             received_bytes: self.received_bytes,
             outcome,
             raised: self.raised,
@@ -350,6 +355,7 @@ impl Exchange for Measured<'_> {
         if self.open() && !self.silent {
             // As much of it as was sent, if it fails, is found out at the end.
             self.body_bytes += range.end.saturating_sub(range.start);
+            self.file = true;
         }
         let begun = Instant::now();
         let result = self.exchange.send_file(file, range);
@@ -362,6 +368,7 @@ impl Exchange for Measured<'_> {
     fn finish_with(&mut self, parts: Vec<Part>) {
         if self.open() && !self.silent {
             self.body_bytes += parts.iter().map(Part::bytes).sum::<u64>();
+            self.file |= parts.iter().any(|part| matches!(part, Part::File { .. }));
         }
         self.finished |= self.open();
         // Usually the engine sends it when the handler has long returned, so that nobody can tell here what became of it.

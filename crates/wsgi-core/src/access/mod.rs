@@ -37,7 +37,7 @@ use std::time::Duration;
 pub use self::format::{Format, FormatError};
 use self::line::{Line, Place};
 pub use self::lines::{Destination, Lines};
-use crate::observe::{Observer, Refusal, Seen};
+use crate::observe::{Observer, Outcome, Refusal, Seen};
 
 /// A line about each request, or about some.
 pub struct AccessLog {
@@ -61,11 +61,26 @@ pub struct Choice {
     pub slower_than: Option<Duration>,
     /// Those whose reply had no body.
     pub empty: bool,
+    /// Those whose reply had a body of at least so many bytes.
+    pub larger_than: Option<u64>,
+    /// Those that were answered with a file, or a part of one.
+    pub files: bool,
+    /// Those whose client went away, or did not read.
+    pub lost: bool,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Choice { all: true, client_errors: false, server_errors: false, slower_than: None, empty: false }
+        Choice {
+            all: true,
+            client_errors: false,
+            server_errors: false,
+            slower_than: None,
+            empty: false,
+            larger_than: None,
+            files: false,
+            lost: false,
+        }
     }
 }
 
@@ -75,12 +90,23 @@ impl Choice {
         Choice { all: false, ..Choice::default() }
     }
 
-    fn wants(&self, status: u16, whole: bool, took: Duration, body: u64) -> bool {
-        self.all
-            || self.client_errors && (400..500).contains(&status)
-            || self.server_errors && (status >= 500 || !whole)
-            || self.slower_than.is_some_and(|bound| took >= bound)
-            || self.empty && body == 0
+    fn wants(&self, seen: &Seen<'_>) -> bool {
+        self.wants_status(seen.status)
+            || self.server_errors && seen.outcome != Outcome::Whole
+            || self.slower_than.is_some_and(|bound| seen.spent.whole >= bound)
+            || self.empty && seen.body_bytes == 0
+            || self.larger_than.is_some_and(|bound| seen.body_bytes >= bound)
+            || self.files && seen.file
+            || self.lost && seen.outcome == Outcome::Lost
+    }
+
+    /// Of a request that was refused: nothing was sent but that.
+    fn wants_refused(&self, status: u16) -> bool {
+        self.wants_status(status) || self.empty || self.slower_than == Some(Duration::ZERO)
+    }
+
+    fn wants_status(&self, status: u16) -> bool {
+        self.all || self.client_errors && (400..500).contains(&status) || self.server_errors && status >= 500
     }
 }
 
@@ -130,15 +156,14 @@ impl AccessLog {
 impl Observer for AccessLog {
     fn ended(&self, seen: &Seen<'_>) {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let whole = seen.outcome == crate::observe::Outcome::Whole;
-        if self.choice.wants(seen.status, whole, seen.spent.whole, seen.body_bytes) {
+        if self.choice.wants(seen) {
             self.write(&Line::of(seen, number, &self.place));
         }
     }
 
     fn refused(&self, refusal: &Refusal<'_>) {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.choice.wants(refusal.error.status().as_u16(), true, Duration::ZERO, 0) {
+        if self.choice.wants_refused(refusal.error.status().as_u16()) {
             self.write(&Line::refused(refusal, number, &self.place));
         }
     }
