@@ -1,14 +1,14 @@
 //! Access logs: one line for each request, in uWSGI's format, Apache's, or JSON.
 //!
 //! ```text
-//!  Observed ──Seen──▶ AccessLog: is it wanted? ──Format──▶ a line ──▶ Lines: bounded buffer ─▶ thread ─▶ file, stdout, stderr
+//!  Observed ──Seen──▶ AccessLog: is it wanted? ──Format──▶ a line ──▶ Lines: bounded buffer ─▶ thread ─▶ file, stream, syslog
 //! ```
 //!
 //! No client can forge a line or a column: what it sent is escaped as the format asks. No request waits for the disk: lines that find the buffer
 //! full are dropped, and counted.
 //!
-//! **In scope:** formats, which requests are logged, files that are renamed, truncated or full. **Out of scope:** what there is to tell, which is
-//! [`observe`](crate::observe)'s.
+//! **In scope:** formats, which requests are logged, files that are renamed, truncated or full, and sockets that come and go. **Out of
+//! scope:** what there is to tell, which is [`observe`](crate::observe)'s.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -24,6 +24,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod datagrams;
+mod descriptor;
+mod destination;
 mod escape;
 mod format;
 mod line;
@@ -34,9 +37,11 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use self::datagrams::{Datagrams, Receiver};
+pub use self::destination::Destination;
 pub use self::format::{Format, FormatError};
 use self::line::{Line, Place};
-pub use self::lines::{Destination, Lines};
+pub use self::lines::Lines;
 use crate::observe::{Observer, Outcome, Refusal, Seen};
 
 /// A line about each request, or about some.
