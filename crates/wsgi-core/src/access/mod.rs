@@ -7,8 +7,9 @@
 //! No client can forge a line or a column: what it sent is escaped as the format asks. No request waits for the disk: lines that find the buffer
 //! full are dropped, and counted.
 //!
-//! **In scope:** formats, which requests are logged, files that are renamed, truncated or full, and sockets that come and go. **Out of
-//! scope:** what there is to tell, which is [`observe`](crate::observe)'s.
+//! **In scope:** formats, which requests are logged, files that are renamed, truncated or full, that are renamed here when they are large
+//! ([`Rotation`]), and sockets that come and go. **Out of scope:** what there is to tell, which is
+//! [`observe`](crate::observe)'s.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,6 +32,8 @@ mod escape;
 mod format;
 mod line;
 mod lines;
+mod log_file;
+mod rotation;
 mod times;
 
 use std::cell::RefCell;
@@ -42,6 +45,8 @@ pub use self::destination::Destination;
 pub use self::format::{Format, FormatError};
 use self::line::{Line, Place};
 pub use self::lines::Lines;
+pub use self::log_file::LogFile;
+pub use self::rotation::Rotation;
 use crate::observe::{Observer, Outcome, Refusal, Seen};
 
 /// A line about each request, or about some.
