@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub(super) struct Program {
     directory: PathBuf,
     /// How a list of processes calls a worker with this number, if not like the program.
     pub(super) worker_name: Option<Box<dyn Fn(u32) -> OsString>>,
+    /// Standard output and error of the next master, if not this one's.
+    pub(super) successor_output: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// A process that was started.
@@ -46,6 +49,7 @@ impl Program {
             arguments: arguments.collect(),
             directory: std::env::current_dir()?,
             worker_name: None,
+            successor_output: None,
         })
     }
 
@@ -75,6 +79,9 @@ impl Program {
     pub(super) fn successor(&self, sockets: &[Named]) -> io::Result<Hand> {
         let mut command = Command::new(&self.path);
         command.arg0(&self.name).env(ROLE, SUCCESSOR);
+        if let Some((output, error)) = &self.successor_output {
+            command.stdout(output.try_clone()?).stderr(error.try_clone()?);
+        }
         self.start(command, 0, None, &Shares::new(0)?, sockets)
     }
 
