@@ -50,21 +50,14 @@ impl LogFile {
         &self.path
     }
 
-    /// The same at another path, with its backup there too.
-    pub fn located(mut self, absolute: impl Fn(&Path) -> io::Result<PathBuf>) -> io::Result<LogFile> {
-        self.path = absolute(&self.path)?;
-        self.backup = self.backup.as_deref().map(absolute).transpose()?;
-        Ok(self)
-    }
-
     /// From how many bytes on it is too large, if there is a bound.
     pub fn bound(&self) -> Option<u64> {
         self.max_size
     }
 
-    /// Whether all that were renamed stay.
-    pub fn keeps_all(&self) -> bool {
-        self.backup.is_none()
+    /// What it is renamed to, if that has one name.
+    pub fn backup_path(&self) -> Option<&Path> {
+        self.backup.as_deref()
     }
 
     /// Opens it for appending, and makes it if there is none.

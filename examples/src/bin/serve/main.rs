@@ -10,6 +10,7 @@
 mod applications;
 mod autoreload;
 mod check;
+mod collector;
 mod command_line;
 mod configuration;
 mod descriptors;
@@ -21,6 +22,7 @@ mod grammar;
 mod handlers;
 mod help;
 mod listening;
+mod logs;
 mod nearest;
 mod options;
 mod port_owner;
@@ -46,6 +48,7 @@ use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter};
 
+use collector::Collector;
 use configuration::{Configuration, Notice};
 use grammar::World;
 use options::{Action, Settings, Target};
@@ -78,13 +81,7 @@ fn main() -> ExitCode {
         }
         Err(fault) => Failure::Usage(fault.to_string()),
     };
-    tell(&failure);
-    ExitCode::from(match failure {
-        Failure::Usage(_) => 2,
-        Failure::SetUp(_) | Failure::Import(_) => 1,
-        Failure::Said(code) => code,
-        Failure::Stuck => replacement::STATUS,
-    })
+    ExitCode::from(told(&failure))
 }
 
 /// Why there is nothing to serve, or nowhere.
@@ -107,11 +104,18 @@ impl Failure {
     }
 }
 
-fn tell(failure: &Failure) {
+/// Says it, unless that has been done, and gives the exit code.
+fn told(failure: &Failure) -> u8 {
     match failure {
         Failure::Usage(sentence) | Failure::SetUp(sentence) => say(&format!("serve: {sentence}\n")),
         Failure::Said(_) | Failure::Stuck => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
+    }
+    match failure {
+        Failure::Usage(_) => 2,
+        Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::Said(code) => *code,
+        Failure::Stuck => replacement::STATUS,
     }
 }
 
@@ -131,32 +135,41 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
     let targets = settings.targets().map_err(Failure::Usage)?;
     let files = settings.static_files.open(&settings.chdir).map_err(Failure::Usage)?;
     let seeing = settings.seeing.located(&settings.chdir)?;
-    let site = Site { targets, files, seeing };
+    let logs = settings.seeing.logs.plan(&settings.chdir)?;
+    let mut site = Site { targets, files, seeing, logs, collector: None };
     start_logging(settings);
-    if !matches!(role, Role::Worker(_)) {
-        let identity = if matches!(role, Role::First) { settings.processes.identity()? } else { None };
-        site.seeing.redirect(identity.as_ref())?;
-        for notice in configuration.notices() {
-            match notice {
-                Notice::Ignored(text) => tracing::info!("{text}"),
-                Notice::Warning(text) => tracing::warn!("{text}"),
-            }
+    if let Role::Worker(worker) = role {
+        return serve(settings, &mut site, Some(worker));
+    }
+    let first = matches!(role, Role::First);
+    let identity = if first { settings.processes.identity()? } else { None };
+    site.collector = site.logs.begin(first, identity.as_ref())?;
+    for notice in configuration.notices() {
+        match notice {
+            Notice::Ignored(text) => tracing::info!("{text}"),
+            Notice::Warning(text) => tracing::warn!("{text}"),
         }
     }
-    match role {
-        Role::Worker(worker) => serve(settings, site, Some(worker)),
+    let outcome = match role {
         Role::Successor(predecessor) => processes::supervise(settings, &site, Some(predecessor)),
-        Role::First if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
-        Role::First => serve(settings, site, None),
-    }
+        _ if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
+        _ => serve(settings, &mut site, None),
+    };
+    // Also what is wrong is for where everything goes.
+    let outcome = outcome.map_err(|failure| if site.collector.is_some() { Failure::Said(told(&failure)) } else { failure });
+    site.end_log();
+    outcome
 }
 
 /// What is to be served, as far as it is known without Python.
 struct Site {
     targets: Vec<(String, Target)>,
     files: Option<StaticFiles>,
-    /// What is told of it.
+    /// What is told of it, and where.
     seeing: seeing::Options,
+    logs: logs::Plan,
+    /// In the process that hands on what is logged.
+    collector: Option<Collector>,
 }
 
 impl Site {
@@ -166,17 +179,24 @@ impl Site {
         lines.extend(settings.static_files.lines());
         lines
     }
+
+    /// The last that is logged.
+    fn end_log(&mut self) {
+        if let Some(collector) = self.collector.take() {
+            collector.end();
+        }
+    }
 }
 
 /// Serves, alone or as one of several processes.
 ///
 /// The order is that of the mistakes that are quickest found: the options, Python's home, the addresses, and only then the application, which
 /// may take seconds to import.
-fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), Failure> {
+fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result<(), Failure> {
     let served = site.lines(settings);
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
-    let seeing = Seeing::begin(&site.seeing, worker.as_ref())?;
+    let seeing = Seeing::begin(&site.seeing, &site.logs, worker.as_ref())?;
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
         builder = builder.home(home);
@@ -195,10 +215,13 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         Some(worker) => (listening::adopt(settings, worker.sockets())?, None),
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
+    if worker.is_none() {
+        site.logs.settle(true)?;
+    }
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let applications = applications::load(&interpreter, site.targets, settings, &seeing)?;
+    let applications = applications::load(&interpreter, std::mem::take(&mut site.targets), settings, &seeing)?;
     let replacement = Replacement::default();
-    let handler = handlers::compose(settings, applications, site.files, &replacement, &seeing)?;
+    let handler = handlers::compose(settings, applications, site.files.take(), &replacement, &seeing)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
@@ -215,6 +238,11 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     replacement.of(running.handle(), worker.clone());
     seeing.running(running.handle(), worker.as_ref());
     let is_worker = worker.is_some();
+    let collected = site.collector.iter().flat_map(Collector::lines).cloned();
+    let reopen = site.logs.reopen(seeing.lines().chain(collected));
+    if !is_worker {
+        site.logs.look_after(reopen.clone());
+    }
     let urgency = match worker {
         Some(worker) => {
             // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
@@ -222,15 +250,17 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
                 autoreload::watch(worker.clone(), every);
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
-            signals.obey(worker, running.handle(), replacement.clone(), seeing.reopen())
+            signals.obey(worker, running.handle(), replacement.clone(), reopen)
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready(), seeing.reopen())
+            signals.end(running.handle(), service::ready(), reopen)
         }
     };
     running.wait();
     if replacement.python_is_blocked() {
+        seeing.end();
+        site.end_log();
         // Whatever is dropped on the way out of here could wait for Python.
         std::process::exit(replacement::STATUS.into());
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use wsgi_core::processes::{Ended, Identity, Master, PidFile, Predecessor, Touched};
 use wsgi_core::wsgi::StartError;
 
+use crate::collector::Collector;
 use crate::figures::Figures;
 use crate::options::Settings;
-use crate::seeing::Reopen;
 use crate::{Failure, Site, VERSION, listening, python_version, say};
 
 /// What the options of processes say.
@@ -163,6 +163,11 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     if let Some(file) = processes.settle(before)? {
         master = master.pid_file(file);
     }
+    site.logs.settle(before.is_none())?;
+    if let Some(collector) = &site.collector {
+        let (output, error) = collector.before().map_err(Failure::set_up)?;
+        master = master.successor_output(output, error);
+    }
     if let Some(predecessor) = predecessor {
         master = master.succeed(predecessor);
     }
@@ -183,8 +188,11 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
         master = master.worker_name(move |number| OsString::from(processes.name(&format!("worker {number}")).unwrap_or_default()));
     }
     master = master.on_report(move |worker, report| figures.take(worker, report));
-    let reopen = Reopen::of(&site.seeing);
-    master = master.on_reopen(move || reopen.reopen());
+    let reopen = site.logs.reopen(site.collector.iter().flat_map(Collector::lines).cloned());
+    master = master.on_reopen(move || reopen.reopen()).reopen_on_reload(site.logs.reopen_on_reload);
+    if let Some(due) = site.logs.watch() {
+        master = master.reopen_when(due);
+    }
     master = master.reload_on_touch(Touched::new(processes.touch_reload.clone()));
     master = master.on_ready(move || say(&format!("serve {VERSION}, Python {}\n{}\n", python_version(), lines.join("\n"))));
     match master.run().map_err(|error| Failure::SetUp(format!("cannot wait for processes: {error}")))? {

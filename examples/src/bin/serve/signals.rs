@@ -12,8 +12,8 @@ use wsgi_core::processes::systemd::Notifier;
 use wsgi_core::processes::{Order, Worker};
 use wsgi_core::server::Handle;
 
+use crate::logs::Reopen;
 use crate::replacement::Replacement;
-use crate::seeing::Reopen;
 
 /// Signals that are caught but not yet acted upon.
 pub(crate) struct Signals(iterator::Signals);
