@@ -250,12 +250,13 @@ impl Plan {
         truncated().and_then(|()| redirect(file)).map_err(|error| cannot_log(file, &error))
     }
 
-    /// What is to be done when files were renamed, by a process that writes these lines besides.
-    pub(crate) fn reopen(&self, lines: impl IntoIterator<Item = Lines>) -> Reopen {
+    /// What is to be done when files were renamed, by a process that writes these lines about requests, and collects what is logged or does not.
+    pub(crate) fn reopen(&self, requests: impl Iterator<Item = Lines>, collector: Option<&Collector>) -> Reopen {
         let files = self.collected.iter().chain(&self.access).filter_map(Place::file).cloned().collect();
-        // What standard output was before it was collected nobody could open again.
-        let renewed = |lines: &Lines| !matches!(lines.destination(), Destination::StandardOutput | Destination::Descriptor(_));
-        Reopen { output: self.late.clone().or(self.output.clone()), files, lines: lines.into_iter().filter(renewed).collect() }
+        // What standard output and error were before they were collected is not what they are now: lines would come round again and again.
+        let renewed = |lines: &&Lines| matches!(lines.destination(), Destination::File(_) | Destination::Datagrams(_));
+        let collected = collector.into_iter().flat_map(Collector::lines).filter(renewed).cloned();
+        Reopen { output: self.late.clone().or(self.output.clone()), files, lines: requests.chain(collected).collect() }
     }
 
     /// Looks after the files: says whether they are to be opened anew. `None`: there is nothing to look after.

@@ -217,6 +217,8 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
     };
     if worker.is_none() {
         site.logs.settle(true)?;
+        // Standard error may be another by now.
+        seeing.lines().for_each(|lines| lines.reopen());
     }
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     let applications = applications::load(&interpreter, std::mem::take(&mut site.targets), settings, &seeing)?;
@@ -238,8 +240,7 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
     replacement.of(running.handle(), worker.clone());
     seeing.running(running.handle(), worker.as_ref());
     let is_worker = worker.is_some();
-    let collected = site.collector.iter().flat_map(Collector::lines).cloned();
-    let reopen = site.logs.reopen(seeing.lines().chain(collected));
+    let reopen = site.logs.reopen(seeing.lines(), site.collector.as_ref());
     if !is_worker {
         site.logs.look_after(reopen.clone());
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use wsgi_core::processes::{Ended, Identity, Master, PidFile, Predecessor, Touched};
 use wsgi_core::wsgi::StartError;
 
-use crate::collector::Collector;
 use crate::figures::Figures;
 use crate::options::Settings;
 use crate::{Failure, Site, VERSION, listening, python_version, say};
@@ -188,7 +187,7 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
         master = master.worker_name(move |number| OsString::from(processes.name(&format!("worker {number}")).unwrap_or_default()));
     }
     master = master.on_report(move |worker, report| figures.take(worker, report));
-    let reopen = site.logs.reopen(site.collector.iter().flat_map(Collector::lines).cloned());
+    let reopen = site.logs.reopen(std::iter::empty(), site.collector.as_ref());
     master = master.on_reopen(move || reopen.reopen()).reopen_on_reload(site.logs.reopen_on_reload);
     if let Some(due) = site.logs.watch() {
         master = master.reopen_when(due);

@@ -160,7 +160,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         short: None,
         value: Some("[true]"),
         group: Group::Seeing,
-        help: "Log requests whose client went away, or did not read",
+        help: "Log requests whose client went away, or did not read, while the application still ran",
         default: |_| String::new(),
         apply: |settings, value| flag(value).map(|on| settings.seeing.choice.lost = on),
     },

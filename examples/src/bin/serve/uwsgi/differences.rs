@@ -45,8 +45,12 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("log-maxsize", "it is for all log files, and not for that of logto alone; all processes write to the new file, and none forks for it"),
     ("log-date", "the server's own lines have their date anyhow, in a form that stays"),
+    ("log-sendfile", "a small file is read, and goes out with its head, so that it is none of them"),
     ("log-truncate", "files of access-log are not emptied"),
-    ("log-ioerror", "one of reading and writing has to fail, where uWSGI asks for both"),
+    (
+        "log-ioerror",
+        "reading or writing has to fail while the application runs, where uWSGI asks for both; what is sent behind it nobody waits for",
+    ),
     ("log-format", "there are names for known formats, and Apache's variables besides uWSGI's; a variable that is not known is a mistake"),
     ("stats", "over HTTP there are also /metrics for Prometheus, /healthz and /readyz, and the figures of all processes are told together"),
     ("env", "Python has started when it is set, so that a variable such as PYTHONOPTIMIZE comes too late"),
