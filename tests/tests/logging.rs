@@ -403,8 +403,9 @@ fn the_next_master_has_the_standard_error_that_this_one_had() {
     receiver.until("listening on");
     site.process.lines_with("listening on", 2);
     // The old one, which this process has started, ends by itself.
+    let status = format!("/proc/{}/status", site.process.id());
     let until = Instant::now() + DEADLINE;
-    while site.process.ended().is_none() {
+    while !fs::read_to_string(&status).unwrap().contains("State:\tZ") {
         assert!(Instant::now() < until, "{}", site.process.stderr());
         std::thread::yield_now();
     }
@@ -414,6 +415,32 @@ fn the_next_master_has_the_standard_error_that_this_one_had() {
     let pid = rustix::process::Pid::from_raw(second.trim().parse().unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     receiver.until("TERM");
+}
+
+#[test]
+fn a_worker_whose_master_was_killed_answers_what_it_has_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let _receiver = Receiver::at(&folder.path().join("log.sock"));
+    let waits = "import os, sys, time\n\
+        def application(environ, start_response):\n    \
+            open('asked', 'w').write(f'{os.getpid()}\\n')\n    \
+            while not os.path.exists('go'): time.sleep(0.01)\n    \
+            print('nobody hears this', file=sys.stderr, flush=True)\n    \
+            start_response('200 OK', [])\n    return [b'answered']\n";
+    fs::write(folder.path().join("waits.py"), waits).unwrap();
+    let site = Site::start_in(folder, &["--master", "--logger", "socket:log.sock", "--mount", "/waits=waits.py"]);
+    std::thread::scope(|scope| {
+        let reply = scope.spawn(|| site.get("/waits"));
+        let worker = site.wait_for("asked", |text| text.ends_with('\n'));
+        site.process.signal(Signal::KILL);
+        let until = Instant::now() + DEADLINE;
+        while fs::read_link(format!("/proc/{}/fd/2", worker.trim())).unwrap() != Path::new("/dev/null") {
+            assert!(Instant::now() < until, "it does not notice");
+            std::thread::yield_now();
+        }
+        fs::write(site.path("go"), "").unwrap();
+        assert!(reply.join().unwrap().ends_with("answered"));
+    });
 }
 
 #[test]

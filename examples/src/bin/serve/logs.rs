@@ -4,6 +4,7 @@
 //! output and error are then a pipe, and the master, or the only process, hands on what comes out of it ([`Collector`]). Logs of requests each
 //! process writes itself.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -173,7 +174,7 @@ impl Plan {
     fn simplify(&mut self) {
         const STDIO: Place = Place::Other(Destination::StandardOutput);
         match self.collected.as_slice() {
-            [] => return,
+            [] => {}
             [STDIO] => self.collected.clear(),
             [Place::File(file)] => {
                 (self.output, self.late) = (Some(file.clone()), None);
@@ -256,7 +257,12 @@ impl Plan {
         // What standard output and error were before they were collected is not what they are now: lines would come round again and again.
         let renewed = |lines: &&Lines| matches!(lines.destination(), Destination::File(_) | Destination::Datagrams(_));
         let collected = collector.into_iter().flat_map(Collector::lines).filter(renewed).cloned();
-        Reopen { output: self.late.clone().or(self.output.clone()), files, lines: requests.chain(collected).collect() }
+        Reopen {
+            output: self.late.clone().or(self.output.clone()),
+            collected: !self.collected.is_empty(),
+            files,
+            lines: requests.chain(collected).collect(),
+        }
     }
 
     /// Looks after the files: says whether they are to be opened anew. `None`: there is nothing to look after.
@@ -295,6 +301,8 @@ impl Plan {
 #[derive(Clone)]
 pub(crate) struct Reopen {
     output: Option<LogFile>,
+    /// Standard output and error are what somebody collects.
+    collected: bool,
     files: Vec<LogFile>,
     lines: Vec<Lines>,
 }
@@ -317,6 +325,16 @@ impl Reopen {
         }
         // Behind that: they may write to standard error.
         self.lines.iter().for_each(Lines::reopen);
+    }
+
+    /// Whoever has collected what is logged is gone. An application that prints would have an exception for it.
+    pub(crate) fn orphaned(&self) {
+        if self.collected {
+            let nowhere = OpenOptions::new().write(true).open("/dev/null");
+            let _ =
+                nowhere.and_then(|nowhere| Ok(rustix::stdio::dup2_stdout(&nowhere).and_then(|()| rustix::stdio::dup2_stderr(&nowhere))?));
+            self.lines.iter().for_each(Lines::reopen);
+        }
     }
 }
 

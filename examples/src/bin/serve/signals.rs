@@ -98,6 +98,7 @@ impl Signals {
                     Order::Hurry => told.hurry(&handle),
                     Order::ReopenLogs => reopen.reopen(),
                     Order::Orphaned => {
+                        reopen.orphaned();
                         handle.shutdown();
                         return tracing::warn!("the master is gone: ending when the running requests are done");
                     }
