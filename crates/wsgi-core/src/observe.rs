@@ -71,6 +71,8 @@ pub struct Seen<'a> {
     /// Bytes of the reply's body: all of it, or as much as the system took of a reply that was not completed. What the system took may still
     /// be lost on its way.
     pub body_bytes: u64,
+    /// Some of that body is a file that the handler left to the server to send.
+    pub file: bool,
     /// Bytes of the request's body that were read.
     pub received_bytes: u64,
     /// What became of the reply.
@@ -211,6 +213,7 @@ struct Record {
     fields: usize,
     head_bytes: u64,
     body_bytes: u64,
+    file: bool,
     received_bytes: u64,
     raised: bool,
     spent: Spent,
@@ -230,6 +233,7 @@ impl Record {
             fields: self.fields,
             head_bytes: self.head_bytes,
             body_bytes,
+            file: self.file,
             received_bytes: self.received_bytes,
             outcome,
             raised: self.raised,
@@ -335,6 +339,7 @@ impl Exchange for Measured<'_> {
         if self.open() && !self.silent {
             // As much of it as was sent, if it fails, is found out at the end.
             self.record.body_bytes += range.end.saturating_sub(range.start);
+            self.record.file = true;
         }
         let begun = Instant::now();
         let result = self.exchange.send_file(file, range);
@@ -347,6 +352,7 @@ impl Exchange for Measured<'_> {
     fn finish_with(&mut self, parts: Vec<Part>) {
         if self.open() && !self.silent {
             self.record.body_bytes += parts.iter().map(Part::bytes).sum::<u64>();
+            self.record.file |= parts.iter().any(|part| matches!(part, Part::File { .. }));
         }
         self.finished |= self.open();
         self.exchange.finish_with(parts);

@@ -9,9 +9,9 @@ use super::times;
 
 /// What a line of an access log looks like.
 ///
-/// Read from the name of a format (`uwsgi`, `common`, `combined`, `json`), or from a text in one of two grammars: uWSGI's, in which `%(addr)`
-/// stands for a variable, or Apache's, in which `%h` or `%{Referer}i` does. A text that begins with `{` makes JSON: what it holds is escaped as
-/// JSON asks.
+/// Read from the name of a format (`uwsgi`, `uwsgi-micros`, `common`, `combined`, `json`), or from a text in one of two grammars: uWSGI's, in
+/// which `%(addr)` stands for a variable, or Apache's, in which `%h` or `%{Referer}i` does. A point in time can be written by `strftime`:
+/// `%(ftime:%Y-%m-%d)` or `%{%Y-%m-%d}t`. A text that begins with `{` makes JSON: what it holds is escaped as JSON asks.
 ///
 /// ```
 /// use wsgi_core::access::Format;
@@ -54,6 +54,9 @@ impl FromStr for Format {
     type Err = FormatError;
 
     fn from_str(text: &str) -> Result<Format, FormatError> {
+        if text == MICROS {
+            return NAMED[0].1.replace("%(msecs) msecs", "%(micros) micros").parse();
+        }
         let text = NAMED.iter().find(|(name, _)| *name == text).map_or(text, |(_, meaning)| *meaning);
         let items = if text.contains("%(") { uwsgi(text)? } else { apache(text)? };
         if !items.iter().any(|item| matches!(item, Item::What(_))) {
@@ -105,6 +108,9 @@ fn variable(name: &str) -> Option<What> {
     if let Some(name) = name.strip_prefix("var.") {
         return Some(What::Cgi(name.as_bytes().to_vec()));
     }
+    if let Some(form) = name.strip_prefix("ftime:") {
+        return strftime(form);
+    }
     Some(match name {
         "addr" => What::Address,
         "user" => What::User,
@@ -121,6 +127,8 @@ fn variable(name: &str) -> Option<What> {
         "cl" => What::ContentLength,
         "received" => What::ReceivedBytes,
         "headers" => What::Fields,
+        // Reading and writing fail together: what is lost is the connection.
+        "ioerr" | "rerr" | "werr" => What::Lost,
         "micros" => What::Micros,
         "msecs" => What::Millis,
         "secs" => What::Seconds,
@@ -128,8 +136,8 @@ fn variable(name: &str) -> Option<What> {
         "tmsecs" => What::Began(Unit::Millis),
         "tmicros" => What::Began(Unit::Micros),
         "epoch" => What::Epoch,
-        "ctime" | "ftime" => What::Local(times::CTIME),
-        "ltime" => What::Local(times::APACHE),
+        "ctime" => What::Local(times::CTIME),
+        "ltime" | "ftime" => What::Local(times::APACHE),
         "pid" => What::Pid,
         "wid" => What::Worker,
         "vars" => What::Variables,
@@ -205,16 +213,18 @@ fn directive_of(argument: Option<&str>, letter: char) -> Option<What> {
         (Some("msec"), 't') => What::Began(Unit::Millis),
         (Some("usec"), 't') => What::Began(Unit::Micros),
         // What else Apache knows in this place is no form of strftime, which would print it as it is.
-        (Some(form), 't') if form.contains('%') && !form.starts_with("begin:") && !form.starts_with("end:") => {
-            let form = CString::new(form).ok()?;
-            // There are as many as an operator writes.
-            What::Local(Box::leak(form.into_boxed_c_str()))
-        }
+        (Some(form), 't') if form.contains('%') && !form.starts_with("begin:") && !form.starts_with("end:") => return strftime(form),
         (Some(field), 'i') => What::Cgi(cgi_name(field)),
         (Some(name), 'e') => What::Cgi(name.as_bytes().to_vec()),
         (Some(field), 'o') => What::ReplyField(field.as_bytes().to_vec()),
         _ => return None,
     })
+}
+
+fn strftime(form: &str) -> Option<What> {
+    let form = CString::new(form).ok()?;
+    // There are as many as an operator writes.
+    Some(What::Local(Box::leak(form.into_boxed_c_str())))
 }
 
 /// The variable of a field of a request (RFC 3875, 4.1.18).
@@ -238,6 +248,10 @@ fn push_text(items: &mut Vec<Item>, text: &str) {
 
 const BRACKETED: &std::ffi::CStr = c"[%d/%b/%Y:%H:%M:%S %z]";
 
+/// uWSGI's with `log-micros`.
+const MICROS: &str = "uwsgi-micros";
+
+/// uWSGI's own is the first.
 const NAMED: &[(&str, &str)] = &[
     (
         "uwsgi",
@@ -264,6 +278,10 @@ mod tests {
         for (name, _) in NAMED {
             assert!(name.parse::<Format>().is_ok(), "{name}");
         }
+        let micros: Format = MICROS.parse().unwrap();
+        assert!(micros.items.contains(&Item::What(What::Micros)) && !micros.items.contains(&Item::What(What::Millis)));
+        let format: Format = "%(ftime:%H:%M) %(ftime)".parse().unwrap();
+        assert_eq!(format.items, [Item::What(What::Local(c"%H:%M")), Item::Text(b" ".to_vec()), Item::What(What::Local(times::APACHE))]);
         let both = [
             "%(addr) - %(user) [%(ltime)] \"%(uagent)\"".parse::<Format>(),
             "%h - %u %{[%d/%b/%Y:%H:%M:%S %z]}t \"%{User-Agent}i\"".parse(),

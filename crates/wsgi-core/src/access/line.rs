@@ -91,6 +91,8 @@ pub(super) enum What {
     Connection,
     /// The same in a word.
     Outcome,
+    /// 1 if the peer was lost, else 0.
+    Lost,
     RequestId,
     /// What has only one value here.
     Constant(&'static str),
@@ -236,6 +238,7 @@ impl<'a> Line<'a> {
                 Outcome::Aborted => b"aborted",
                 Outcome::Lost => b"lost",
             }),
+            What::Lost => number((self.outcome == Outcome::Lost).into(), out),
             What::RequestId => self.known(Known::HttpXRequestId, word(escape), out),
             What::Constant(text) => out.extend_from_slice(text.as_bytes()),
         }

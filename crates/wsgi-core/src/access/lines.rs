@@ -1,4 +1,4 @@
-//! Lines on their way to a file: a bounded buffer, and a thread that writes.
+//! Lines on their way to a file or a socket: a bounded buffer, and a thread that writes.
 //!
 //! ```text
 //!  push ──▶ buffer, at most 1 MiB ──▶ thread: one write for all that has come in 20 ms
@@ -9,25 +9,12 @@
 //! (`copytruncate`), and one that was renamed is written on until [`Lines::reopen`]. Into a pipe go at most 4,096 bytes at once, which the system
 //! keeps together (`PIPE_BUF`).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Destination {
-    /// The process's standard output.
-    StandardOutput,
-    /// The process's standard error.
-    StandardError,
-    /// A file, which is created if there is none.
-    File(PathBuf),
-}
+use super::destination::{Destination, Output};
 
 /// A writer of lines. Clones write to the same file; when the last is dropped, what was pushed is written, if that takes no longer than a second.
 #[derive(Clone)]
@@ -43,6 +30,8 @@ struct Owner {
 
 struct Shared {
     destination: Destination,
+    /// Who is told of failures besides the log.
+    complain: Option<Complain>,
     state: Mutex<State>,
     /// Wakes the thread that writes.
     bell: Condvar,
@@ -50,6 +39,8 @@ struct Shared {
     done: Condvar,
     capacity: usize,
 }
+
+type Complain = Box<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -73,16 +64,29 @@ impl Lines {
         Lines::with_capacity(destination, CAPACITY)
     }
 
+    /// The same for lines that are the program's own log: where that cannot be written to, it cannot say so either, and what is wrong with it is
+    /// told to `complain` too. That is called on the thread that writes.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn of_the_log(destination: Destination, complain: impl Fn(&str) + Send + Sync + 'static) -> io::Result<Lines> {
+        Lines::start(destination, CAPACITY, Some(Box::new(complain)))
+    }
+
     /// The same with a buffer of so many bytes.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn with_capacity(destination: Destination, bytes: usize) -> io::Result<Lines> {
+        Lines::start(destination, bytes, None)
+    }
+
+    fn start(destination: Destination, bytes: usize, complain: Option<Complain>) -> io::Result<Lines> {
         let output = Output::open(&destination)?;
         let state = Mutex::new(State { idle: true, ..State::default() });
-        let shared = Arc::new(Shared { destination, state, bell: Condvar::new(), done: Condvar::new(), capacity: bytes });
+        let shared = Arc::new(Shared { destination, complain, state, bell: Condvar::new(), done: Condvar::new(), capacity: bytes });
         let writer = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("wsgi-access-log".to_owned()).spawn(move || writer.run(output))?;
+        let thread = std::thread::Builder::new().name("wsgi-log".to_owned()).spawn(move || writer.run(output))?;
         Ok(Lines { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
     }
 
@@ -108,7 +112,13 @@ impl Lines {
         self.owner.shared.lock().dropped
     }
 
-    /// Opens the destination anew, after a file was renamed or standard error became another. What was pushed before is written to the old one. If that cannot be done, the log says so and the old file is written on.
+    /// Where they go.
+    pub fn destination(&self) -> &Destination {
+        &self.owner.shared.destination
+    }
+
+    /// Opens the destination anew, after a file was renamed or standard error became another. What was pushed before is written to the old one. If
+    /// that cannot be done, the log says so and the old one is written on.
     pub fn reopen(&self) {
         self.owner.shared.lock().reopen = true;
         self.owner.shared.bell.notify_one();
@@ -197,7 +207,7 @@ impl Shared {
             let written = self.write(&mut output, &batch, &mut |output| {
                 // While it fails, what was asked for meanwhile may be what helps.
                 if std::mem::take(&mut reopen) | std::mem::take(&mut self.lock().reopen) {
-                    output.reopen(&self.destination);
+                    self.reopen_output(output);
                 }
                 self.lock().ending
             });
@@ -207,10 +217,10 @@ impl Shared {
             batch.clear();
             batch.shrink_to(self.capacity / 4);
             if dropped > 0 {
-                tracing::warn!(target: "wsgi", "access log: {dropped} lines were dropped, since {} was too slow", self.destination);
+                tracing::warn!(target: "wsgi", "{dropped} lines of a log were dropped, since {} was too slow", self.destination);
             }
             if reopen {
-                output.reopen(&self.destination);
+                self.reopen_output(&mut output);
             }
         }
         let mut state = self.lock();
@@ -224,13 +234,14 @@ impl Shared {
     fn write(&self, output: &mut Output, mut batch: &[u8], give_up: &mut dyn FnMut(&mut Output) -> bool) -> bool {
         let mut told = false;
         while !batch.is_empty() {
-            match output.file.write(output.piece(batch)) {
+            match output.write(batch) {
                 Ok(0) => {}
                 Ok(count) => {
                     batch = &batch[count..];
                     if told {
                         let lost = std::mem::take(&mut self.lock().untold);
-                        tracing::info!(target: "wsgi", "access log: {} is written again, {lost} lines were lost meanwhile", self.destination);
+                        let told_to = &self.destination;
+                        tracing::info!(target: "wsgi", "{told_to} takes lines of the log again, {lost} were lost meanwhile");
                         told = false;
                     }
                 }
@@ -238,7 +249,7 @@ impl Shared {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => output.wait(),
                 Err(error) => {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::error!(target: "wsgi", "access log: cannot write to {}: {error}", self.destination);
+                        self.complain(&format!("cannot log to {}: {error}", self.destination));
                     }
                     if give_up(output) {
                         return false;
@@ -250,67 +261,22 @@ impl Shared {
         }
         true
     }
-}
 
-impl std::fmt::Display for Destination {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Destination::StandardOutput => f.write_str("standard output"),
-            Destination::StandardError => f.write_str("standard error"),
-            Destination::File(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-/// An open destination.
-struct Output {
-    file: File,
-    /// How much is written at once.
-    most: usize,
-}
-
-impl Output {
-    fn open(destination: &Destination) -> io::Result<Output> {
-        let file = match destination {
-            Destination::StandardOutput => File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            Destination::StandardError => File::from(io::stderr().as_fd().try_clone_to_owned()?),
-            Destination::File(path) => OpenOptions::new().append(true).create(true).open(path)?,
-        };
-        // A regular file takes what it is given in one piece.
-        let most = if file.metadata()?.is_file() { CAPACITY } else { PIPE_BYTES };
-        Ok(Output { file, most })
-    }
-
-    fn reopen(&mut self, destination: &Destination) {
-        match Output::open(destination) {
-            Ok(output) => *self = output,
-            Err(error) => {
-                tracing::error!(target: "wsgi", "access log: cannot open {destination} anew, so the old file is written on: {error}")
-            }
+    fn reopen_output(&self, output: &mut Output) {
+        match Output::open(&self.destination) {
+            Ok(opened) => *output = opened,
+            Err(error) => self.complain(&format!("cannot open {} anew, so the old one is written on: {error}", self.destination)),
         }
     }
 
-    /// Whole lines, as many as go at once; a single one if it is longer.
-    fn piece<'a>(&self, batch: &'a [u8]) -> &'a [u8] {
-        if batch.len() <= self.most {
-            return batch;
-        }
-        let fits = batch[..self.most].iter().rposition(|&byte| byte == b'\n');
-        let end = fits.or_else(|| batch.iter().position(|&byte| byte == b'\n')).map_or(batch.len(), |at| at + 1);
-        &batch[..end]
-    }
-
-    /// Waits until a pipe that somebody has made non-blocking takes more.
-    fn wait(&self) {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&Timespec { tv_sec: 1, tv_nsec: 0 }));
+    fn complain(&self, sentence: &str) {
+        tracing::error!(target: "wsgi", "{sentence}");
+        self.complain.iter().for_each(|complain| complain(sentence));
     }
 }
 
 /// How many bytes may wait to be written: some ten thousand lines.
 const CAPACITY: usize = 1 << 20;
-/// What a pipe takes without mixing it with what others write (`PIPE_BUF` of Linux).
-const PIPE_BYTES: usize = 4096;
 /// How long a line waits for others.
 const GATHER: Duration = Duration::from_millis(20);
 /// How soon a file that could not be written is tried again.

@@ -1,13 +1,14 @@
 //! Access logs: one line for each request, in uWSGI's format, Apache's, or JSON.
 //!
 //! ```text
-//!  Observed ──Seen──▶ AccessLog: is it wanted? ──Format──▶ a line ──▶ Lines: bounded buffer ─▶ thread ─▶ file, stdout, stderr
+//!  Observed ──Seen──▶ AccessLog: is it wanted? ──Format──▶ a line ──▶ Lines: bounded buffer ─▶ thread ─▶ file, stream, syslog
 //! ```
 //!
 //! No client can forge a line or a column: what it sent is escaped as the format asks. No request waits for the disk: lines that find the buffer
 //! full are dropped, and counted.
 //!
-//! **In scope:** formats, which requests are logged, files that are renamed, truncated or full. **Out of scope:** what there is to tell, which is
+//! **In scope:** formats, which requests are logged, files that are renamed, truncated or full, that are renamed here when they are large
+//! ([`Rotation`]), and sockets that come and go. **Out of scope:** what there is to tell, which is
 //! [`observe`](crate::observe)'s.
 //!
 //! ```
@@ -24,20 +25,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod datagrams;
+mod descriptor;
+mod destination;
 mod escape;
 mod format;
 mod line;
 mod lines;
+mod log_file;
+mod rotation;
 mod times;
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use self::datagrams::{Datagrams, Receiver};
+pub use self::destination::Destination;
 pub use self::format::{Format, FormatError};
 use self::line::{Line, Place};
-pub use self::lines::{Destination, Lines};
-use crate::observe::{Observer, Refusal, Seen};
+pub use self::lines::Lines;
+pub use self::log_file::LogFile;
+pub use self::rotation::Rotation;
+use crate::observe::{Observer, Outcome, Refusal, Seen};
 
 /// A line about each request, or about some.
 pub struct AccessLog {
@@ -61,11 +71,26 @@ pub struct Choice {
     pub slower_than: Option<Duration>,
     /// Those whose reply had no body.
     pub empty: bool,
+    /// Those whose reply had a body of at least so many bytes.
+    pub larger_than: Option<u64>,
+    /// Those that were answered with a file, or a part of one.
+    pub files: bool,
+    /// Those whose client went away, or did not read.
+    pub lost: bool,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Choice { all: true, client_errors: false, server_errors: false, slower_than: None, empty: false }
+        Choice {
+            all: true,
+            client_errors: false,
+            server_errors: false,
+            slower_than: None,
+            empty: false,
+            larger_than: None,
+            files: false,
+            lost: false,
+        }
     }
 }
 
@@ -75,12 +100,23 @@ impl Choice {
         Choice { all: false, ..Choice::default() }
     }
 
-    fn wants(&self, status: u16, whole: bool, took: Duration, body: u64) -> bool {
-        self.all
-            || self.client_errors && (400..500).contains(&status)
-            || self.server_errors && (status >= 500 || !whole)
-            || self.slower_than.is_some_and(|bound| took >= bound)
-            || self.empty && body == 0
+    fn wants(&self, seen: &Seen<'_>) -> bool {
+        self.wants_status(seen.status)
+            || self.server_errors && seen.outcome != Outcome::Whole
+            || self.slower_than.is_some_and(|bound| seen.spent.whole >= bound)
+            || self.empty && seen.body_bytes == 0
+            || self.larger_than.is_some_and(|bound| seen.body_bytes >= bound)
+            || self.files && seen.file
+            || self.lost && seen.outcome == Outcome::Lost
+    }
+
+    /// Of a request that was refused: nothing was sent but that.
+    fn wants_refused(&self, status: u16) -> bool {
+        self.wants_status(status) || self.empty || self.slower_than == Some(Duration::ZERO)
+    }
+
+    fn wants_status(&self, status: u16) -> bool {
+        self.all || self.client_errors && (400..500).contains(&status) || self.server_errors && status >= 500
     }
 }
 
@@ -140,15 +176,14 @@ impl std::fmt::Debug for AccessLog {
 impl Observer for AccessLog {
     fn ended(&self, seen: &Seen<'_>) {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let whole = seen.outcome == crate::observe::Outcome::Whole;
-        if self.choice.wants(seen.status, whole, seen.spent.whole, seen.body_bytes) {
+        if self.choice.wants(seen) {
             self.write(&Line::of(seen, number, &self.place));
         }
     }
 
     fn refused(&self, refusal: &Refusal<'_>) {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.choice.wants(refusal.error.status().as_u16(), true, Duration::ZERO, 0) {
+        if self.choice.wants_refused(refusal.error.status().as_u16()) {
             self.write(&Line::refused(refusal, number, &self.place));
         }
     }

@@ -12,6 +12,8 @@ use super::escape::Escape;
 pub(super) const CTIME: &CStr = c"%a %b %e %H:%M:%S %Y";
 /// `21/Nov/2026:09:45:58 +0000`.
 pub(super) const APACHE: &CStr = c"%d/%b/%Y:%H:%M:%S %z";
+/// `Nov 21 09:45:58` (RFC 3164, 4.1.2).
+pub(super) const SYSLOG: &CStr = c"%b %e %H:%M:%S";
 
 /// Appends the local time that is `seconds` after the Unix epoch, in a form of `strftime`. A form may hold anything.
 pub(super) fn write(seconds: i64, form: &'static CStr, escape: Escape, out: &mut Vec<u8>) {

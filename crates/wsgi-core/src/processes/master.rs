@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -37,6 +38,8 @@ pub struct Master {
     on_report: OnReport,
     on_ended: Box<dyn FnMut(u32, u32)>,
     on_reopen: Box<dyn FnMut()>,
+    reopen_when: Option<Box<dyn FnMut() -> bool>>,
+    reopen_on_reload: bool,
 }
 
 type OnReport = Box<dyn FnMut(u32, &[u8])>;
@@ -76,6 +79,8 @@ impl Master {
             on_report: Box::new(|_, _| {}),
             on_ended: Box::new(|_, _| {}),
             on_reopen: Box::new(|| {}),
+            reopen_when: None,
+            reopen_on_reload: false,
         })
     }
 
@@ -183,6 +188,24 @@ impl Master {
     /// What this process itself has to do when logs are to be opened anew. It must not block.
     pub fn on_reopen(mut self, reopen: impl FnMut() + 'static) -> Master {
         self.on_reopen = Box::new(reopen);
+        self
+    }
+
+    /// Asks this once a second, and has logs opened anew when the answer is yes, as on `USR1`. It must not block.
+    pub fn reopen_when(mut self, due: impl FnMut() -> bool + 'static) -> Master {
+        self.reopen_when = Some(Box::new(due));
+        self
+    }
+
+    /// Has logs opened anew at each reload, too. No by default.
+    pub fn reopen_on_reload(mut self, reopen: bool) -> Master {
+        self.reopen_on_reload = reopen;
+        self
+    }
+
+    /// What the next master has as standard output and error, if not what this one has by then.
+    pub fn successor_output(mut self, output: OwnedFd, error: OwnedFd) -> Master {
+        self.program.successor_output = Some((output, error));
         self
     }
 
@@ -307,8 +330,7 @@ impl Running {
                 SIGUSR2 => self.upgrade(),
                 SIGUSR1 => {
                     tracing::info!(target: "wsgi", "{name}: opening logs anew");
-                    (self.master.on_reopen)();
-                    self.order_all(&[spawn::REOPEN]);
+                    self.reopen();
                 }
                 SIGCHLD => {}
                 _ => tracing::debug!(target: "wsgi", "{name}: nothing to do"),
@@ -346,9 +368,17 @@ impl Running {
         }
     }
 
+    fn reopen(&mut self) {
+        (self.master.on_reopen)();
+        self.order_all(&[spawn::REOPEN]);
+    }
+
     fn reload(&mut self, why: &str) {
         if self.ending > 0 || self.outcome.is_some() {
             return;
+        }
+        if self.master.reopen_on_reload {
+            self.reopen();
         }
         tracing::info!(target: "wsgi", "{why}: replacing the workers one after the other");
         self.reloading = true;
@@ -600,6 +630,9 @@ impl Running {
         if let Some(file) = self.master.touched.look() {
             self.reload(&format!("{file:?} was touched"));
         }
+        if self.master.reopen_when.as_mut().is_some_and(|due| due()) {
+            self.reopen();
+        }
     }
 
     fn is_successor(&self, pid: Pid) -> bool {
@@ -607,7 +640,8 @@ impl Running {
     }
 
     fn looks(&self) -> bool {
-        self.master.max_resident.is_some() || self.master.max_address_space.is_some() || !self.master.touched.is_empty()
+        let Master { max_resident, max_address_space, touched, reopen_when, .. } = &self.master;
+        max_resident.is_some() || max_address_space.is_some() || !touched.is_empty() || reopen_when.is_some()
     }
 
     /// Says when all workers are there, for the first time and after a reload.

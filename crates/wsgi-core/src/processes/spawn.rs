@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -23,6 +24,8 @@ pub(super) struct Program {
     directory: PathBuf,
     /// How a list of processes calls a worker with this number, if not like the program.
     pub(super) worker_name: Option<Box<dyn Fn(u32) -> OsString>>,
+    /// Standard output and error of the next master, if not this one's.
+    pub(super) successor_output: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// A process that was started.
@@ -43,7 +46,7 @@ impl Program {
         let mut arguments = std::env::args_os();
         let (name, directory) = (arguments.next().unwrap_or_default(), std::env::current_dir()?);
         let path = found(&name, &directory).map_or_else(std::env::current_exe, Ok)?;
-        Ok(Program { path, name, arguments: arguments.collect(), directory, worker_name: None })
+        Ok(Program { path, name, arguments: arguments.collect(), directory, worker_name: None, successor_output: None })
     }
 
     /// Where relative paths of the arguments count from.
@@ -71,6 +74,9 @@ impl Program {
     pub(super) fn successor(&self, sockets: &[Named]) -> io::Result<Hand> {
         let mut command = Command::new(&self.path);
         command.arg0(&self.name).env(ROLE, SUCCESSOR);
+        if let Some((output, error)) = &self.successor_output {
+            command.stdout(output.try_clone()?).stderr(error.try_clone()?);
+        }
         self.start(command, 0, None, &Shares::new(0)?, sockets)
     }
 

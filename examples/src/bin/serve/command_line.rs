@@ -54,6 +54,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>, reader: &mut R
 /// Whether a value follows the option, if there is one of this name.
 fn takes(name: &str) -> Option<Takes> {
     match options::find(name) {
+        Some(Entry { value: Some(kind), .. }) if kind.starts_with('[') => Some(Takes::Maybe),
         Some(Entry { value: Some(_), .. }) => Some(Takes::Value),
         Some(Entry { value: None, .. }) => Some(Takes::Nothing),
         None => uwsgi::find(name).map(|(_, row)| row.takes).or_else(|| logic(name)),

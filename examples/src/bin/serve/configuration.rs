@@ -223,7 +223,8 @@ fn is_turned_off(setting: &Setting, entry: &Entry) -> bool {
     entry.names().any(|name| name == setting.key) && flag(&setting.value) == Some(false)
 }
 
-fn flag(value: &OsStr) -> Option<bool> {
+/// Whether a value says yes or no.
+pub(crate) fn flag(value: &OsStr) -> Option<bool> {
     let value = value.to_str()?;
     let on = ["", "1", "true", "on", "yes"].iter().any(|on| value.eq_ignore_ascii_case(on));
     if on { Some(true) } else { uwsgi::is_off(value).then_some(false) }

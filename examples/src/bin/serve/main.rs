@@ -10,6 +10,7 @@
 mod applications;
 mod autoreload;
 mod check;
+mod collector;
 mod command_line;
 mod configuration;
 mod descriptors;
@@ -21,6 +22,7 @@ mod grammar;
 mod handlers;
 mod help;
 mod listening;
+mod logs;
 mod nearest;
 mod options;
 mod port_owner;
@@ -46,6 +48,7 @@ use wsgi_core::processes::{Role, Worker};
 use wsgi_core::server::Server;
 use wsgi_core::wsgi::{ImportError, Interpreter, StartError};
 
+use collector::Collector;
 use configuration::{Configuration, Notice};
 use grammar::World;
 use options::{Action, Settings, Target};
@@ -69,8 +72,7 @@ fn main() -> ExitCode {
             }
             Action::Serve => match role.map_err(Failure::set_up).and_then(|role| run(&configuration, role)) {
                 Ok(()) => return ExitCode::SUCCESS,
-                Err(Failure::Mistake(mistake)) => Failure::Usage(configuration.placed(&mistake)),
-                Err(failure) => failure,
+                Err(failure) => failure.placed(&configuration),
             },
         },
         // That nothing can be said of the options is an answer too.
@@ -79,13 +81,7 @@ fn main() -> ExitCode {
         }
         Err(fault) => Failure::Usage(fault.to_string()),
     };
-    tell(&failure);
-    ExitCode::from(match failure {
-        Failure::Usage(_) | Failure::Mistake(_) => 2,
-        Failure::SetUp(_) | Failure::Import(_) => 1,
-        Failure::Said(code) => code,
-        Failure::Stuck => replacement::STATUS,
-    })
+    ExitCode::from(told(&failure))
 }
 
 /// Why there is nothing to serve, or nowhere.
@@ -122,6 +118,14 @@ impl Failure {
     fn set_up(error: impl fmt::Display) -> Failure {
         Failure::SetUp(error.to_string())
     }
+
+    /// The same, with the place of the option that is to blame.
+    fn placed(self, configuration: &Configuration) -> Failure {
+        match self {
+            Failure::Mistake(mistake) => Failure::Usage(configuration.placed(&mistake)),
+            other => other,
+        }
+    }
 }
 
 impl From<StartError> for Failure {
@@ -141,13 +145,20 @@ impl From<StartError> for Failure {
     }
 }
 
-fn tell(failure: &Failure) {
+/// Says it, unless that has been done, and gives the exit code.
+fn told(failure: &Failure) -> u8 {
     match failure {
         Failure::Usage(sentence) | Failure::SetUp(sentence) | Failure::Mistake(Mistake { sentence, .. }) => {
             say(&format!("serve: {sentence}\n"))
         }
         Failure::Said(_) | Failure::Stuck => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
+    }
+    match failure {
+        Failure::Usage(_) | Failure::Mistake(_) => 2,
+        Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::Said(code) => *code,
+        Failure::Stuck => replacement::STATUS,
     }
 }
 
@@ -167,36 +178,48 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
     processes::look_for_directory(&settings.chdir)?;
     let files = settings.static_files.open(&settings.chdir)?;
     let seeing = settings.seeing.located(&settings.chdir)?;
-    let site = Site { targets: settings.targets(), files, seeing };
+    let logs = settings.seeing.logs.plan(&settings.chdir)?;
+    let mut site = Site { targets: settings.targets(), files, seeing, logs, collector: None };
     start_logging(settings);
-    if !matches!(role, Role::Worker(_)) {
-        if matches!(role, Role::First) {
-            settings.processes.socket_owner()?;
-            settings.processes.become_at_once()?;
-        }
-        let identity = if matches!(role, Role::First) { settings.processes.identity()? } else { None };
-        site.seeing.redirect(identity.as_ref())?;
-        for notice in configuration.notices() {
-            match notice {
-                Notice::Ignored(text) => tracing::info!("{text}"),
-                Notice::Warning(text) => tracing::warn!("{text}"),
-            }
+    if let Role::Worker(worker) = role {
+        return serve(settings, &mut site, Some(worker));
+    }
+    let first = matches!(role, Role::First);
+    if first {
+        settings.processes.socket_owner()?;
+        settings.processes.become_at_once()?;
+    }
+    let identity = if first { settings.processes.identity()? } else { None };
+    site.collector = site.logs.begin(first, identity.as_ref())?;
+    for notice in configuration.notices() {
+        match notice {
+            Notice::Ignored(text) => tracing::info!("{text}"),
+            Notice::Warning(text) => tracing::warn!("{text}"),
         }
     }
-    match role {
-        Role::Worker(worker) => serve(settings, site, Some(worker)),
+    let outcome = match role {
         Role::Successor(predecessor) => processes::supervise(settings, &site, Some(predecessor)),
-        Role::First if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
-        Role::First => serve(settings, site, None),
-    }
+        _ if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
+        _ => serve(settings, &mut site, None),
+    };
+    // Also what is wrong is for where everything goes.
+    let outcome = outcome.map_err(|failure| match site.collector {
+        Some(_) => Failure::Said(told(&failure.placed(configuration))),
+        None => failure,
+    });
+    site.end_log();
+    outcome
 }
 
 /// What is to be served, as far as it is known without Python.
 struct Site {
     targets: Vec<(String, Target)>,
     files: Option<StaticFiles>,
-    /// What is told of it.
+    /// What is told of it, and where.
     seeing: seeing::Options,
+    logs: logs::Plan,
+    /// In the process that hands on what is logged.
+    collector: Option<Collector>,
 }
 
 impl Site {
@@ -206,17 +229,24 @@ impl Site {
         lines.extend(settings.static_files.lines());
         lines
     }
+
+    /// The last that is logged.
+    fn end_log(&mut self) {
+        if let Some(collector) = self.collector.take() {
+            collector.end();
+        }
+    }
 }
 
 /// Serves, alone or as one of several processes.
 ///
 /// The order is that of the mistakes that are quickest found: the options, Python's home, the addresses, and only then the application, which
 /// may take seconds to import.
-fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), Failure> {
+fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result<(), Failure> {
     let served = site.lines(settings);
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
-    let seeing = Seeing::begin(&site.seeing, worker.as_ref())?;
+    let seeing = Seeing::begin(&site.seeing, &site.logs, worker.as_ref())?;
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
         builder = builder.home(home);
@@ -235,10 +265,15 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         Some(worker) => (listening::adopt(settings, worker.sockets())?, Vec::new()),
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
+    if worker.is_none() {
+        site.logs.settle(true)?;
+        // Standard error may be another by now.
+        seeing.lines().for_each(|lines| lines.reopen());
+    }
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
-    let applications = applications::load(&interpreter, site.targets, settings, &seeing)?;
+    let applications = applications::load(&interpreter, std::mem::take(&mut site.targets), settings, &seeing)?;
     let replacement = Replacement::default();
-    let handler = handlers::compose(settings, applications, site.files, &replacement, &seeing)?;
+    let handler = handlers::compose(settings, applications, site.files.take(), &replacement, &seeing)?;
 
     descriptors::allow(settings.max_connections);
     // After the import: an application that installs handlers of its own must not keep the server from ending.
@@ -255,6 +290,10 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     replacement.of(running.handle(), worker.clone());
     seeing.running(running.handle());
     let is_worker = worker.is_some();
+    let reopen = site.logs.reopen(seeing.lines(), site.collector.as_ref());
+    if !is_worker {
+        site.logs.look_after(reopen.clone());
+    }
     let urgency = match worker {
         Some(worker) => {
             // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
@@ -262,16 +301,18 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
                 autoreload::watch(worker.clone(), every, settings.processes.autoreload_ignored.clone());
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
-            signals.obey(worker, running.handle(), replacement.clone(), seeing.reopen())
+            signals.obey(worker, running.handle(), replacement.clone(), reopen)
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready(), seeing.reopen())
+            signals.end(running.handle(), service::ready(), reopen)
         }
     };
     running.wait();
     seeing.stopped();
     if replacement.python_is_blocked() {
+        seeing.end();
+        site.end_log();
         // Whatever is dropped on the way out of here could wait for Python.
         std::process::exit(replacement::STATUS.into());
     }

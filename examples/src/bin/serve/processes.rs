@@ -12,7 +12,6 @@ use wsgi_core::wsgi::StartError;
 
 use crate::figures::Figures;
 use crate::options::Settings;
-use crate::seeing::Reopen;
 use crate::{Failure, Site, VERSION, listening, python_version, say};
 
 /// What the options of processes say.
@@ -218,6 +217,11 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     for file in processes.settle(before)? {
         master = master.pid_file(file);
     }
+    site.logs.settle(before.is_none())?;
+    if let Some(collector) = &site.collector {
+        let (output, error) = collector.before().map_err(Failure::set_up)?;
+        master = master.successor_output(output, error);
+    }
     if let Some(predecessor) = predecessor {
         master = master.succeed(predecessor);
     }
@@ -243,8 +247,11 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     let of_the_dead = figures.clone();
     master = master.on_report(move |worker, report| figures.take(worker, report));
     master = master.on_ended(move |worker, process| of_the_dead.ended(worker, process));
-    let reopen = Reopen::of(&site.seeing);
-    master = master.on_reopen(move || reopen.reopen());
+    let reopen = site.logs.reopen(std::iter::empty(), site.collector.as_ref());
+    master = master.on_reopen(move || reopen.reopen()).reopen_on_reload(site.logs.reopen_on_reload);
+    if let Some(due) = site.logs.watch() {
+        master = master.reopen_when(due);
+    }
     master = master.reload_on_touch(Touched::new(processes.touch_reload.clone()));
     master = master.on_ready(move || say(&format!("serve {VERSION}, Python {}\n{}\n", python_version(), lines.join("\n"))));
     match master.run().map_err(|error| Failure::SetUp(format!("cannot wait for processes: {error}")))? {

@@ -1,33 +1,35 @@
-//! What the server tells of its requests: an access log, figures on a port of their own, and where its own log goes.
+//! What the server tells of its requests: access logs, and figures on a port of their own.
 //!
-//! Each process writes its own lines. Where there is a master, it is the master that makes a file standard output and error, which its workers
-//! inherit, and the figures of all come together there ([`crate::figures`]).
+//! Each process writes its own lines, to where [`crate::logs`] says. Where there is a master, the figures of all come together there
+//! ([`crate::figures`]).
 
-use std::fs::OpenOptions;
-use std::io;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::Python;
-use wsgi_core::access::{AccessLog, Choice, Destination, Format, Lines};
+use wsgi_core::access::{AccessLog, Choice, Format, Lines};
 use wsgi_core::metrics::{Metrics, Stats};
 use wsgi_core::observe::{Observed, Observer};
-use wsgi_core::processes::{Identity, Worker};
+use wsgi_core::processes::Worker;
 use wsgi_core::server::{Handle, ListenAddress, Server};
 use wsgi_core::wsgi::{self, Application};
 use wsgi_core::{Handler, Identified};
 
+use crate::logs::{Logs, Plan};
 use crate::{Failure, figures};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// Where standard output and error go, and with them everything that is logged.
-    pub(crate) log_to: Option<PathBuf>,
-    /// Where the access log goes, if not where the rest does.
-    pub(crate) access_log: Option<Destination>,
-    pub(crate) format: Option<Format>,
+    pub(crate) logs: Logs,
+    /// A text that is a format.
+    pub(crate) format: Option<String>,
+    /// uWSGI's own format has microseconds.
+    pub(crate) micros: bool,
+    /// `%(ftime)` is written as `date` says.
+    pub(crate) strftime: bool,
+    pub(crate) date: Option<String>,
     /// Only what [`choice`](Self::choice) says, whatever else was given.
     pub(crate) disable: bool,
     pub(crate) choice: Choice,
@@ -42,9 +44,11 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            log_to: None,
-            access_log: None,
+            logs: Logs::default(),
             format: None,
+            micros: false,
+            strftime: false,
+            date: None,
             disable: false,
             choice: Choice::none(),
             forwarded_for: false,
@@ -61,37 +65,11 @@ impl Options {
     /// # Errors
     /// There is no working directory.
     pub(crate) fn located(&self, chdir: &Path) -> Result<Options, Failure> {
-        let here = |path: &Path| path::absolute(chdir.join(path)).map_err(Failure::set_up);
         let mut located = self.clone();
-        located.log_to = self.log_to.as_deref().map(here).transpose()?;
-        if let Some(Destination::File(path)) = &self.access_log {
-            located.access_log = Some(Destination::File(here(path)?));
-        }
         if let Some(ListenAddress::Unix(path)) = &self.stats {
-            located.stats = Some(ListenAddress::Unix(here(path)?));
+            located.stats = Some(ListenAddress::Unix(path::absolute(chdir.join(path)).map_err(Failure::set_up)?));
         }
         Ok(located)
-    }
-
-    /// Makes the log standard output and error. Files that are to be written to become those of whom the server is to run as, so that it can open
-    /// them anew.
-    ///
-    /// # Errors
-    /// A file cannot be had.
-    pub(crate) fn redirect(&self, identity: Option<&Identity>) -> Result<(), Failure> {
-        let access_log = match &self.access_log {
-            Some(Destination::File(path)) => Some(path),
-            _ => None,
-        };
-        if let Some(identity) = identity {
-            for path in self.log_to.iter().chain(access_log) {
-                let made = OpenOptions::new().append(true).create(true).open(path);
-                made.map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))?;
-                identity.own(path).map_err(Failure::set_up)?;
-            }
-        }
-        let Some(path) = &self.log_to else { return Ok(()) };
-        redirect(path).map_err(|error| Failure::SetUp(format!("cannot log to {}: {error}", path.display())))
     }
 
     /// Which requests are logged; `None` if none is. Unlike uWSGI, this server logs none unless something asks for it.
@@ -99,15 +77,27 @@ impl Options {
         if self.choice != Choice::none() {
             return Some(self.choice.clone());
         }
-        let asked = self.access_log.is_some() || self.format.is_some() || self.log_to.is_some();
+        let asked = self.format.is_some() || self.logs.is_asked_for();
         (asked && !self.disable).then(Choice::default)
+    }
+
+    /// # Errors
+    /// The date makes no format of it.
+    fn format(&self) -> Result<Format, Failure> {
+        let mut text = self.format.as_deref().unwrap_or("uwsgi").to_owned();
+        if self.micros && text == "uwsgi" {
+            text = "uwsgi-micros".to_owned();
+        }
+        if let Some(date) = self.date.as_ref().filter(|_| self.strftime) {
+            text = text.replace("%(ftime)", &format!("%(ftime:{date})"));
+        }
+        text.parse().map_err(Failure::set_up)
     }
 }
 
 /// What sees requests go by.
 pub(crate) struct Seeing {
-    reopen: Reopen,
-    log: Option<Arc<AccessLog>>,
+    logs: Vec<Arc<AccessLog>>,
     metrics: Option<Metrics>,
     /// This process is one, and tells its figures to its master.
     worker: Option<Worker>,
@@ -121,22 +111,18 @@ impl Seeing {
     ///
     /// # Errors
     /// A file or an address cannot be had.
-    pub(crate) fn begin(options: &Options, worker: Option<&Worker>) -> Result<Seeing, Failure> {
-        let reopen = Reopen { log_to: options.log_to.clone(), lines: None };
+    pub(crate) fn begin(options: &Options, plan: &Plan, worker: Option<&Worker>) -> Result<Seeing, Failure> {
         let mut seeing =
-            Seeing { reopen, log: None, metrics: None, worker: worker.cloned(), request_ids: options.request_ids, _stats: None };
+            Seeing { logs: Vec::new(), metrics: None, worker: worker.cloned(), request_ids: options.request_ids, _stats: None };
         let number = worker.map_or(0, Worker::number);
         if let Some(choice) = options.chosen() {
-            let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
-            let lines = Lines::open(destination.clone());
-            let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {error}")))?;
-            let format = match &options.format {
-                Some(format) => format.clone(),
-                None => "uwsgi".parse().map_err(Failure::set_up)?,
-            };
-            let log = AccessLog::new(format, lines).choose(choice).believe_forwarded_for(options.forwarded_for).worker(number);
-            seeing.reopen.lines = Some(log.lines().clone());
-            seeing.log = Some(Arc::new(log));
+            let format = options.format()?;
+            for destination in plan.access() {
+                let lines = Lines::open(destination.clone());
+                let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {error}")))?;
+                let log = AccessLog::new(format.clone(), lines).choose(choice.clone());
+                seeing.logs.push(Arc::new(log.believe_forwarded_for(options.forwarded_for).worker(number)));
+            }
         }
         if let Some(address) = &options.stats {
             let metrics = Metrics::with(Metrics::STUCK_AFTER, options.request_start);
@@ -195,16 +181,18 @@ impl Seeing {
         self.tell();
     }
 
-    /// What is to be done when files were renamed.
-    pub(crate) fn reopen(&self) -> Reopen {
-        self.reopen.clone()
+    /// Where requests are logged.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Lines> {
+        self.logs.iter().map(|log| log.lines().clone())
     }
 
     /// Writes what is still to be written, and tells what is still to be told.
     pub(crate) fn end(&self) {
         self.tell();
-        if self.log.as_ref().is_some_and(|log| !log.lines().finish(PATIENCE)) {
-            tracing::warn!("leaving without the last lines of the access log, which are not taken");
+        for lines in self.lines() {
+            if !lines.finish(PATIENCE) {
+                tracing::warn!("leaving without the last lines of the log of requests, which {} does not take", lines.destination());
+            }
         }
     }
 
@@ -215,46 +203,9 @@ impl Seeing {
     }
 
     fn observers(&self) -> impl Iterator<Item = Arc<dyn Observer>> {
-        let log = self.log.iter().map(|log| Arc::clone(log) as Arc<dyn Observer>);
+        let log = self.logs.iter().map(|log| Arc::clone(log) as Arc<dyn Observer>);
         log.chain(self.metrics.iter().map(Metrics::observer))
     }
-}
-
-/// Opens the files of logs anew, after they were renamed.
-#[derive(Clone)]
-pub(crate) struct Reopen {
-    log_to: Option<PathBuf>,
-    lines: Option<Lines>,
-}
-
-impl Reopen {
-    /// For a process that writes no lines about requests.
-    pub(crate) fn of(options: &Options) -> Reopen {
-        Reopen { log_to: options.log_to.clone(), lines: None }
-    }
-
-    /// Whether there are any.
-    pub(crate) fn is_needed(&self) -> bool {
-        self.log_to.is_some() || self.lines.is_some()
-    }
-
-    pub(crate) fn reopen(&self) {
-        if let Some(path) = &self.log_to {
-            if let Err(error) = redirect(path) {
-                tracing::error!("cannot open {} anew, so the old file is written on: {error}", path.display());
-            }
-        }
-        // Behind that: it may write to standard error.
-        self.lines.iter().for_each(Lines::reopen);
-    }
-}
-
-/// Makes a file standard output and error, also for Python and for what it starts.
-fn redirect(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().append(true).create(true).open(path)?;
-    rustix::stdio::dup2_stdout(&file)?;
-    rustix::stdio::dup2_stderr(&file)?;
-    Ok(())
 }
 
 /// How long the last lines may take at the end.

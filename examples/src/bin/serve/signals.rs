@@ -13,8 +13,8 @@ use wsgi_core::processes::systemd::Notifier;
 use wsgi_core::processes::{Order, Worker};
 use wsgi_core::server::Handle;
 
+use crate::logs::Reopen;
 use crate::replacement::Replacement;
-use crate::seeing::Reopen;
 
 /// Signals that are caught but not yet acted upon.
 pub(crate) struct Signals(iterator::Signals);
@@ -100,6 +100,7 @@ impl Signals {
                     Order::Hurry => told.hurry(&handle),
                     Order::ReopenLogs => reopen.reopen(),
                     Order::Orphaned => {
+                        reopen.orphaned();
                         handle.shutdown();
                         return tracing::warn!("the master is gone: ending when the running requests are done");
                     }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use wsgi_core::server::{AddressError, ListenAddress};
 
-use super::values::{number, text};
+use super::values::{number, permissions, text};
 use super::{Entry, Group, Settings, Speaks};
 
 pub(super) static ENTRIES: &[Entry] = &[
@@ -185,8 +185,7 @@ pub(super) static ENTRIES: &[Entry] = &[
                 settings.socket_mode = Some(0o666);
                 return Ok(());
             }
-            let mode = u32::from_str_radix(text(value)?, 8).ok().filter(|mode| *mode <= 0o777);
-            settings.socket_mode = Some(mode.ok_or("expected octal permissions such as 660")?);
+            settings.socket_mode = Some(permissions(value)?);
             Ok(())
         },
     },

@@ -9,6 +9,7 @@ mod capacity;
 mod configuration;
 mod limits;
 mod listening;
+mod logs;
 mod other;
 mod processes;
 mod python;
@@ -119,6 +120,7 @@ static GROUPS: &[&[Entry]] = &[
     processes::ENTRIES,
     limits::ENTRIES,
     timeouts::ENTRIES,
+    logs::ENTRIES,
     seeing::ENTRIES,
     configuration::ENTRIES,
     other::ENTRIES,

@@ -1,28 +1,14 @@
-//! What is told of requests, and where.
+//! What is told of requests.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
-use wsgi_core::access::Destination;
+use wsgi_core::access::Format;
 
 use super::listening::address;
-use super::values::{number, path, text};
+use super::values::{flag, number, optional_text, text};
 use super::{Entry, Group};
 
 pub(super) static ENTRIES: &[Entry] = &[
-    Entry {
-        name: "access-log",
-        aliases: &["req-logger", "logger-req"],
-        short: None,
-        value: Some("FILE"),
-        group: Group::Seeing,
-        help: "Log each request to a file, or to standard output if it is -; USR1 opens it anew after it was renamed",
-        default: |_| String::new(),
-        apply: |settings, value| {
-            settings.seeing.access_log = Some(destination(value)?);
-            Ok(())
-        },
-    },
     Entry {
         name: "log-format",
         aliases: &["logformat"],
@@ -32,19 +18,51 @@ pub(super) static ENTRIES: &[Entry] = &[
         help: "Log each request: uwsgi, common, combined, json, or a format of your own, such as %(addr) %(uri) %(status) or %h %r %>s",
         default: |_| String::new(),
         apply: |settings, value| {
-            settings.seeing.format = Some(text(value)?.parse().map_err(|error: wsgi_core::access::FormatError| error.to_string())?);
+            let format = text(value)?;
+            format.parse::<Format>().map_err(|error| error.to_string())?;
+            settings.seeing.format = Some(format.to_owned());
             Ok(())
         },
     },
     Entry {
-        name: "logto",
+        name: "log-micros",
         aliases: &[],
         short: None,
-        value: Some("FILE"),
+        value: None,
         group: Group::Seeing,
-        help: "Log everything to a file, requests included: it becomes standard output and error; USR1 opens it anew",
+        help: "Microseconds instead of milliseconds where requests are logged in uWSGI's own format",
         default: |_| String::new(),
-        apply: |settings, value| path(value).map(|file| settings.seeing.log_to = Some(file)),
+        apply: |settings, _| {
+            settings.seeing.micros = true;
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-date",
+        aliases: &["logdate"],
+        short: None,
+        value: Some("[FORMAT]"),
+        group: Group::Seeing,
+        help: "What %(ftime) is in a format of log lines, by strftime, such as %Y-%m-%dT%H:%M:%S, if log-format-strftime is set",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            let format = optional_text(value)?;
+            settings.seeing.date = format.map(str::to_owned);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-format-strftime",
+        aliases: &["logformat-strftime"],
+        short: None,
+        value: None,
+        group: Group::Seeing,
+        help: "Write %(ftime) as log-date says; %(ftime:FORMAT) does without either",
+        default: |_| String::new(),
+        apply: |settings, _| {
+            settings.seeing.strftime = true;
+            Ok(())
+        },
     },
     Entry {
         name: "disable-logging",
@@ -113,6 +131,40 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        name: "log-big",
+        aliases: &[],
+        short: None,
+        value: Some("BYTES"),
+        group: Group::Seeing,
+        help: "Log requests whose reply had a body of at least so many bytes",
+        default: |_| String::new(),
+        apply: |settings, value| {
+            let bytes = number(value, 0..=u64::MAX)?;
+            settings.seeing.choice.larger_than = Some(bytes).filter(|bytes| *bytes > 0);
+            Ok(())
+        },
+    },
+    Entry {
+        name: "log-sendfile",
+        aliases: &[],
+        short: None,
+        value: Some("[true]"),
+        group: Group::Seeing,
+        help: "Log requests that were answered with a file",
+        default: |_| String::new(),
+        apply: |settings, value| flag(value).map(|on| settings.seeing.choice.files = on),
+    },
+    Entry {
+        name: "log-ioerror",
+        aliases: &[],
+        short: None,
+        value: Some("[true]"),
+        group: Group::Seeing,
+        help: "Log requests whose client went away, or did not read, while the application still ran",
+        default: |_| String::new(),
+        apply: |settings, value| flag(value).map(|on| settings.seeing.choice.lost = on),
+    },
+    Entry {
         name: "log-x-forwarded-for",
         aliases: &[],
         short: None,
@@ -165,17 +217,3 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
     },
 ];
-
-/// A file, also as uWSGI's loggers name it, or standard output.
-fn destination(value: &OsStr) -> Result<Destination, String> {
-    if value == "-" || value == "stdio" || value == "stdio:" {
-        return Ok(Destination::StandardOutput);
-    }
-    let Some(text) = value.to_str() else { return Ok(Destination::File(path(value)?)) };
-    let file = text.strip_prefix("file:").unwrap_or(text);
-    // uWSGI's other loggers.
-    if ["syslog", "rsyslog", "socket:", "udp:", "redislog:", "mongodblog:", "pipe:", "fd:"].iter().any(|logger| file.starts_with(logger)) {
-        return Err("expected a file, or - for standard output".to_owned());
-    }
-    Ok(Destination::File(path(OsStr::new(file))?))
-}

@@ -129,6 +129,25 @@ fn every_value_changes_something() {
         ("log-5xx", ""),
         ("log-slow", "500"),
         ("log-zero", ""),
+        ("log-big", "5"),
+        ("log-sendfile", "true"),
+        ("log-ioerror", "1"),
+        ("log-micros", ""),
+        ("log-date", "%H"),
+        ("log-format-strftime", ""),
+        ("logto2", "a"),
+        ("logger", "syslog"),
+        ("log-syslog", ""),
+        ("log-socket", "a"),
+        ("log-maxsize", "9"),
+        ("log-backupname", "a"),
+        ("touch-logrotate", "a"),
+        ("touch-logreopen", "a"),
+        ("log-reopen", ""),
+        ("log-truncate", ""),
+        ("logfile-chmod", "640"),
+        ("rsyslog-packet-size", "2048"),
+        ("rsyslog-split-messages", ""),
         ("log-x-forwarded-for", ""),
         ("stats", ":9191"),
         ("log-req-id", ""),
@@ -155,8 +174,6 @@ fn every_value_changes_something() {
     let https = Speaks::Https { chain: "a.pem".into(), key: "a.key".into() };
     assert_eq!(applied("https", "[::1]:443,a.pem,a.key").unwrap().listen, [(https, "[::1]:443".parse().unwrap())]);
     assert_eq!(applied("chmod-socket", "660").unwrap().socket_mode, Some(0o660));
-    let file = |name: &str| Some(wsgi_core::access::Destination::File(name.into()));
-    assert_eq!(applied("req-logger", "file:/tmp/x").unwrap().seeing.access_log, file("/tmp/x"));
     for never in ["max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "py-autoreload"] {
         assert!(!applied(never, "0").unwrap().processes.need_a_master(), "{never}");
     }
@@ -253,7 +270,7 @@ fn a_wrong_value_is_told_with_what_was_expected() {
         ),
         ("log-format", "%(nonsense)", "--log-format \"%(nonsense)\": log format has no variable \"nonsense\""),
         ("log-slow", "x", "--log-slow \"x\": expected a number from 0 to 86400000"),
-        ("access-log", "syslog:site", "--access-log \"syslog:site\": expected a file, or - for standard output"),
+        ("access-log", "redislog", "--access-log \"redislog\": expected a file, or file:, stdio, fd:, syslog, rsyslog: or socket:"),
         ("log-level", "loud", "--log-level \"loud\": expected off, error, warn, info, debug or trace"),
     ] {
         assert_eq!(applied(name, value).unwrap_err(), sentence);

@@ -34,12 +34,12 @@ pub(super) static ROWS: &[Row] = &[
     Row::flags(&["http-quiet", "http-cheap", "force-gateway"], "there is no router process: the server itself answers HTTP"),
     Row::flags(&["stats-http"], "figures are told over HTTP to whoever asks in HTTP"),
     Row::flags(&["stats-minified", "stats-min", "stats-no-cores", "stats-no-metrics"], "the figures are whole, and short"),
-    Row::family(&["logdate", "log-date"], "every line of the log has its date"),
     Row::flags(
         &["log-master", "log-master-stream", "log-master-req-stream", "threaded-logger"],
         "a line of the log is written at once, in one piece",
     ),
     Row::values(&["log-master-bufsize"], "a line of the log is written at once, in one piece"),
+    Row::family(&["logfile-chown"], "log files always belong to whom uid and gid name"),
     Row::family(&["memory-report"], "the system tells how much memory a process has").letter('m'),
     Row::values(&["max-fd"], "the limit of open files is raised as far as max-connections needs"),
     Row::values(&["max-vars"], "there is no table of variables; limit-request-fields limits the fields of a request").letter('v'),

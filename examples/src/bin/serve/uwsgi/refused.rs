@@ -101,20 +101,10 @@ pub(super) static ROWS: &[Row] = &[
         "there are no alarms: let what collects the log raise them",
     ),
     Row::family(
-        &[
-            "log-syslog",
-            "log-socket",
-            "log-zeromq",
-            "log-encoder",
-            "log-req-encoder",
-            "log-drain",
-            "log-filter",
-            "log-route",
-            "log-req-route",
-            "rsyslog*",
-        ],
-        "the log goes to standard error: let the service manager or a collector send it on",
+        &["log-zeromq", "log-encoder", "log-req-encoder", "log-drain", "log-filter", "log-route", "log-req-route"],
+        "every line goes to each logger, as it is: let rsyslog, Vector or another collector choose and change them",
     ),
+    Row::family(&["log-json"], "uWSGI has none: write log-format = json"),
     Row::family(&["log-prefix"], "let the service manager or a collector mark the lines"),
     Row::values(&["daemonize", "daemonize2"], "the server stays in the foreground: let systemd, a container or the shell keep it running")
         .letter('d'),
