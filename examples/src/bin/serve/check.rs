@@ -17,7 +17,6 @@ pub(crate) fn report(configuration: &Configuration) -> (String, bool) {
     let counts = [
         (count(configuration, |verdict| *verdict == Verdict::Honoured), "honoured"),
         (count(configuration, |verdict| matches!(verdict, Verdict::Ignored(_))), "ignored"),
-        (count(configuration, |verdict| matches!(verdict, Verdict::NotYet(_))), "not built yet"),
         (count(configuration, |verdict| matches!(verdict, Verdict::Refused(_))), "refused"),
         (count(configuration, |verdict| matches!(verdict, Verdict::Wrong(_))), "wrong"),
     ];
@@ -50,7 +49,6 @@ fn line(Judged { setting, verdict }: &Judged) -> String {
         Verdict::Variable { meant: Some(meant), .. } => said("variable", Some(format!("nothing uses it: did you mean {meant}?"))),
         Verdict::Variable { .. } => said("variable", Some("nothing uses it".to_owned())),
         Verdict::Ignored(reason) => said("ignored", Some((*reason).to_owned())),
-        Verdict::NotYet(reason) => said("not yet", Some((*reason).to_owned())),
         Verdict::Refused(reason) => said("refused", Some((*reason).to_owned())),
         // The sentence begins with its place.
         Verdict::Wrong(sentence) => format!("wrong: {}", sentence.strip_prefix(&setting.origin.prefix("")).unwrap_or(sentence)),

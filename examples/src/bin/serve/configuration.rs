@@ -41,7 +41,6 @@ pub(crate) enum Verdict {
         meant: Option<&'static str>,
     },
     Ignored(&'static str),
-    NotYet(&'static str),
     Refused(&'static str),
     /// A sentence about the value or the key, with its place.
     Wrong(String),
@@ -127,7 +126,6 @@ impl Judged {
     pub(crate) fn refusal(&self) -> Option<(&Origin, String)> {
         let sentence = match &self.verdict {
             Verdict::Wrong(sentence) => sentence.clone(),
-            Verdict::NotYet(reason) => format!("{} is not built yet: {reason}", self.shown()),
             Verdict::Refused(reason) => format!("{} is refused: {reason}", self.shown()),
             _ => return None,
         };
@@ -166,7 +164,6 @@ fn first_verdict(setting: &Setting, used: bool) -> Verdict {
     if let Some((fate, row)) = uwsgi::find(&setting.key) {
         return match row.judge(fate, &setting.value.to_string_lossy()) {
             (Fate::Ignored, reason) => Verdict::Ignored(reason),
-            (Fate::NotYet, reason) => Verdict::NotYet(reason),
             (Fate::Refused, reason) => Verdict::Refused(reason),
         };
     }
@@ -316,7 +313,6 @@ mod tests {
                 Verdict::Variable { meant: Some(meant), .. } => meant,
                 Verdict::Variable { .. } => "unused",
                 Verdict::Ignored(_) => "ignored",
-                Verdict::NotYet(_) => "not yet",
                 Verdict::Refused(_) => "refused",
                 Verdict::Wrong(_) => "wrong",
             })

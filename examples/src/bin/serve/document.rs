@@ -67,14 +67,9 @@ from uWSGI, is in [from-uwsgi.md](from-uwsgi.md). `serve --check FILE` says of a
 const SECTIONS: &[(Fate, &str, &str)] = &[
     (Fate::Ignored, "Accepted and ignored", "uWSGI's options that need nothing done. Each is told in one line when the server starts."),
     (
-        Fate::NotYet,
-        "Not built yet",
-        "Refused today, with exit code 2, since an application that relies on them would not run as its operator believes. Each says what to do\nmeanwhile. With a value that asks for nothing, such as `reload-on-as = 0`, they are ignored.",
-    ),
-    (
         Fate::Refused,
         "Refused",
-        "What will not come, and what to do instead. A name that ends in `*` stands for all that begin so: `cache*` for `cache2` and `cache-store`.",
+        "The server does not start with one of these, since an application that relies on it would not run as its operator believes. Each says what to do\ninstead. With a value that asks for nothing, such as `cheaper = 0`, it is ignored. A name that ends in `*` stands for all that begin so: `cache*` for `cache2` and `cache-store`.",
     ),
 ];
 

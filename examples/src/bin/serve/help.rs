@@ -16,11 +16,9 @@ pub(crate) fn short() -> String {
 pub(crate) fn all() -> String {
     let mut text = String::from(INTRODUCTION);
     write_groups(&mut text, &entries().collect::<Vec<_>>());
-    for (fate, title) in [
-        (Fate::Ignored, "Accepted and ignored"),
-        (Fate::NotYet, "Not built yet, and refused"),
-        (Fate::Refused, "Refused; serve --check FILE says why, and what to do instead"),
-    ] {
+    for (fate, title) in
+        [(Fate::Ignored, "Accepted and ignored"), (Fate::Refused, "Refused; serve --check FILE says why, and what to do instead")]
+    {
         let names: Vec<&str> = uwsgi::rows().filter(|(other, _)| *other == fate).flat_map(|(_, row)| row.names).copied().collect();
         let _ = writeln!(text, "\n{title}:");
         for line in wrap(&names.join(", "), WIDTH - 2) {

@@ -5,7 +5,6 @@
 
 mod differences;
 mod ignored;
-mod not_yet;
 mod refused;
 
 pub(crate) use differences::difference;
@@ -40,9 +39,7 @@ pub(crate) enum Takes {
 pub(crate) enum Fate {
     /// The server does the same without it, or what it asks for has no meaning here.
     Ignored,
-    /// It will come. To build it is to take its name out of `not_yet.rs` and to put an entry into `options/`.
-    NotYet,
-    /// It will not come.
+    /// The server does not start with it.
     Refused,
 }
 
@@ -88,9 +85,8 @@ impl Row {
 /// Every row with what becomes of its options, those with one fate together.
 pub(crate) fn rows() -> impl Iterator<Item = (Fate, &'static Row)> {
     let ignored = ignored::ROWS.iter().map(|row| (Fate::Ignored, row));
-    let not_yet = not_yet::ROWS.iter().map(|row| (Fate::NotYet, row));
     let refused = refused::ROWS.iter().map(|row| (Fate::Refused, row));
-    ignored.chain(not_yet).chain(refused)
+    ignored.chain(refused)
 }
 
 /// The row of this option: a name that is written out counts before one that begins so.
