@@ -31,6 +31,7 @@ mod seeing;
 mod service;
 mod signals;
 mod static_files;
+mod threads;
 mod uwsgi;
 mod welcome;
 
@@ -54,6 +55,8 @@ use seeing::Seeing;
 use signals::Signals;
 
 fn main() -> ExitCode {
+    // Whoever writes too much gets an error. If that cannot be had, the system ends the process, and says why.
+    let _ = signals::survive_file_size_limit();
     // First of all: a process that a master has started finds something else at its standard input.
     let role = Role::of_this_process();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -177,6 +180,9 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
     let seeing = Seeing::begin(&site.seeing, worker.as_ref())?;
+    // Before the import, which may take long, and before anybody finds this process by its PID file.
+    let signals = Signals::catch(worker.is_some(), seeing.reopen())
+        .map_err(|error| Failure::SetUp(format!("cannot catch signals: {}", threads::explain(&error))))?;
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
         builder = builder.home(home);
@@ -191,18 +197,19 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
     seeing.python()?;
     environment::set(&settings.environment).map_err(Failure::SetUp)?;
 
-    let (bound, _pid_file) = match &worker {
+    let (bound, pid_file) = match &worker {
         Some(worker) => (listening::adopt(settings, worker.sockets())?, None),
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
+    signals.keep((bound, pid_file));
     let applications = applications::load(&interpreter, site.targets, settings, &seeing)?;
     let replacement = Replacement::default();
     let handler = handlers::compose(settings, applications, site.files, &replacement, &seeing)?;
 
     descriptors::allow(settings.max_connections);
-    // After the import: an application that installs handlers of its own must not keep the server from ending.
-    let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
+    let mut signals = signals.hold().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
+    let (bound, _pid_file) = signals.take();
 
     let server = match &worker {
         // Also where there is but one: the next one is there before it goes.
@@ -210,23 +217,24 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         None => Server::new(handler),
     };
     let server = seeing.of(server).threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
-    let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
+    let no_thread = |error: io::Error| Failure::SetUp(format!("cannot start threads: {}", threads::explain(&error)));
+    let running = listening::listen(server, bound).start().map_err(no_thread)?;
 
     replacement.of(running.handle(), worker.clone());
-    seeing.running(running.handle(), worker.as_ref());
+    seeing.running(running.handle(), worker.as_ref()).map_err(no_thread)?;
     let is_worker = worker.is_some();
     let urgency = match worker {
         Some(worker) => {
             // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
             if let Some(every) = settings.processes.autoreload.filter(|_| worker.number() == 1) {
-                autoreload::watch(worker.clone(), every);
+                autoreload::watch(worker.clone(), every).map_err(no_thread)?;
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
-            signals.obey(worker, running.handle(), replacement.clone(), seeing.reopen())
+            signals.obey(worker, running.handle(), replacement.clone(), seeing.reopen()).map_err(no_thread)?
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready(), seeing.reopen())
+            signals.end(running.handle(), service::ready().map_err(no_thread)?)
         }
     };
     running.wait();

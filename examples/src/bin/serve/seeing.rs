@@ -18,7 +18,7 @@ use wsgi_core::server::{Handle, ListenAddress, Server};
 use wsgi_core::wsgi::{self, Application};
 use wsgi_core::{Handler, Identified};
 
-use crate::{Failure, figures};
+use crate::{Failure, figures, threads};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ impl Seeing {
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
             let lines = Lines::open(destination.clone());
-            let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {error}")))?;
+            let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {}", threads::explain(&error))))?;
             let format = match &options.format {
                 Some(format) => format.clone(),
                 None => "uwsgi".parse().map_err(Failure::set_up)?,
@@ -177,14 +177,18 @@ impl Seeing {
     }
 
     /// Says that requests are answered; of a worker to its master, from now on again and again.
-    pub(crate) fn running(&self, server: Handle, worker: Option<&Worker>) {
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn running(&self, server: Handle, worker: Option<&Worker>) -> io::Result<()> {
         if let Some(metrics) = &self.metrics {
             metrics.server(server);
             metrics.set_ready(true);
             if let Some(worker) = worker {
-                figures::report(metrics.clone(), worker.clone());
+                figures::report(metrics.clone(), worker.clone())?;
             }
         }
+        Ok(())
     }
 
     /// What is to be done when files were renamed.
