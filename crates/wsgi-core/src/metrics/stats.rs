@@ -17,6 +17,7 @@ use super::snapshot::{Health, Snapshot};
 use super::{prometheus, uwsgi};
 use crate::listening::Door;
 use crate::panics::survive;
+use crate::trouble::Trouble;
 use crate::server::{ListenAddress, Listener};
 use crate::wire::Address;
 
@@ -76,7 +77,7 @@ impl Drop for Stats {
 fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Source) {
     let door = Door::new(listener, false);
     let open = Arc::new(AtomicUsize::new(0));
-    let mut told = false;
+    let (trouble, threads) = (Trouble::new(), Trouble::new());
     loop {
         let ready = poll(&mut [PollFd::new(listener, PollFlags::IN), PollFd::new(waker, PollFlags::IN)], None);
         if ended.load(Ordering::SeqCst) {
@@ -84,7 +85,9 @@ fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Sou
         }
         match ready.map_err(io::Error::from).and_then(|_| door.accept(listener)) {
             Ok(Some((socket, _))) => {
-                told = false;
+                if trouble.over().is_some() {
+                    tracing::info!(target: "wsgi", "statistics: accepting again");
+                }
                 if open.fetch_add(1, Ordering::SeqCst) >= MOST_PEERS {
                     // Closed at once.
                     open.fetch_sub(1, Ordering::SeqCst);
@@ -99,13 +102,20 @@ fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Sou
                         open.fetch_sub(1, Ordering::SeqCst);
                     }
                 });
-                if spawned.is_err() {
-                    open.fetch_sub(1, Ordering::SeqCst);
+                match spawned {
+                    Ok(_) if threads.over().is_some() => tracing::info!(target: "wsgi", "statistics: answering again"),
+                    Ok(_) => {}
+                    Err(error) => {
+                        open.fetch_sub(1, Ordering::SeqCst);
+                        if threads.met() {
+                            tracing::warn!(target: "wsgi", "statistics: cannot answer: {error}");
+                        }
+                    }
                 }
             }
             Ok(None) => {}
             Err(error) => {
-                if !std::mem::replace(&mut told, true) {
+                if trouble.met() {
                     tracing::warn!(target: "wsgi", "statistics: cannot accept: {error}");
                 }
                 // No descriptors, most likely.

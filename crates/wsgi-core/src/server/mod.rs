@@ -66,6 +66,7 @@ use crate::listening::Door;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
 use crate::observe::{Observer, Refusal};
 use crate::panics::survive;
+use crate::trouble::Trouble;
 use crate::wire::{Address, Dialect, Error, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
@@ -198,7 +199,7 @@ impl Server {
             dialect,
             paused: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
-            told: AtomicBool::new(false),
+            trouble: Trouble::new(),
         });
         let shared = Arc::new(Shared {
             handler: self.handler,
@@ -354,8 +355,8 @@ struct Entry {
     dialect: Arc<dyn Dialect>,
     /// Nothing is accepted for now: there are too many connections, or too few descriptors.
     paused: AtomicBool,
-    /// The log says so. It is not said again before everyone who waited was let in.
-    told: AtomicBool,
+    /// Why nothing is accepted, for the log.
+    trouble: Trouble,
     /// It has given way, and nobody else has accepted what waits: now it is its turn.
     gave_way: AtomicBool,
 }
@@ -492,11 +493,14 @@ impl Shared {
         match self.listeners[listener].accept() {
             Ok(Some(connection)) => {
                 self.slots.slot(index).fill(Box::new(connection));
+                let entry = &self.listeners[listener];
+                if entry.trouble.over().is_some() {
+                    tracing::info!(target: "wsgi", "accepting on {} again", entry.door.local());
+                }
                 Accepted::Connection(index)
             }
             Ok(None) => {
                 self.slots.release(index);
-                self.listeners[listener].told.store(false, Ordering::Relaxed);
                 Accepted::Nothing
             }
             Err(error) => {
@@ -540,7 +544,7 @@ impl Shared {
         if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
             if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
                 && !entry.paused.swap(true, Ordering::SeqCst)
-                && !entry.told.swap(true, Ordering::Relaxed)
+                && entry.trouble.met()
             {
                 tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.door.local());
             }
@@ -550,6 +554,7 @@ impl Shared {
     fn resume_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
             if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
+                entry.trouble.passes();
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
                     if self.give_way.is_some() {
