@@ -244,7 +244,7 @@ impl Handler for Application {
             match Python::attach(|py| py.detach(|| spool(exchange, memory, limit))) {
                 Ok(body) => spooled = Some(body),
                 Err(error) => {
-                    tracing::info!(target: "wsgi", "request body cannot be taken: {error}");
+                    error.log();
                     let status = error.status();
                     return exchange.refuse(status, &format!("{status}\n"));
                 }

@@ -4,13 +4,15 @@
 //! no name, so nothing is left behind however the process ends.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use rustix::io::Errno;
 
 use super::input::Pieces;
 use crate::Exchange;
+use crate::trouble::Trouble;
 use crate::wire::Error;
 
 /// What happens to a request body whose length is not known before it is read: a chunked one of HTTP, or a FastCGI stream without
@@ -66,7 +68,23 @@ impl SpoolError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             SpoolError::Body(error) => body_status(error),
-            SpoolError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            SpoolError::Disk(error) => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StatusCode::INSUFFICIENT_STORAGE,
+                _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    /// Says it: of the disk, which all requests have in common, when it begins.
+    pub(super) fn log(&self) {
+        match self {
+            SpoolError::Body(error) => tracing::info!(target: "wsgi", "request body cannot be taken: {error}"),
+            SpoolError::Disk(_) if !DISK.met() => {}
+            SpoolError::Disk(error) => {
+                let folder = std::env::temp_dir();
+                tracing::error!(target: "wsgi", "request bodies cannot be kept in temporary files in {}: {error}", folder.display());
+            }
         }
     }
 }
@@ -109,6 +127,9 @@ pub(super) fn spool(exchange: &mut dyn Exchange, memory: usize, limit: u64) -> R
     let place = match file {
         Some(mut file) => {
             file.rewind().map_err(SpoolError::Disk)?;
+            if let Some(count) = DISK.over() {
+                tracing::info!(target: "wsgi", "request bodies are kept in temporary files again; {count} requests were refused meanwhile");
+            }
             Place::File(file)
         }
         None => Place::Memory(held.join()),
@@ -141,4 +162,6 @@ impl Spooled {
     }
 }
 
+/// Temporary files cannot be made or written. All applications have the disk in common.
+static DISK: Trouble = Trouble::new();
 const READ_BYTES: usize = 64 * 1024;
