@@ -67,6 +67,7 @@ use self::crossing::{Crossed, Crossing};
 use crate::Handler;
 use crate::observe;
 use crate::panics::survive;
+use crate::trouble::Trouble;
 use crate::wire::RequestHead;
 
 /// Threads that run a handler. A cheap handle; clones are the same threads.
@@ -168,12 +169,18 @@ impl Workers {
         if let Some(refused) = refused {
             drop(queue);
             crossing.take();
+            if matches!(refused, Refused::Full { .. }) && self.shared.full.met() {
+                tracing::warn!(target: "wsgi", "requests are refused: {refused}");
+            }
             return Err(refused);
         }
         queue.jobs.push_back(Job { head, extensions, peer_log, crossing, came: Instant::now() });
         drop(queue);
         // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
         drop(withdrawn);
+        if let Some(count) = self.shared.full.over() {
+            tracing::info!(target: "wsgi", "requests are taken again; {count} were refused meanwhile");
+        }
         Ok(call)
     }
 
@@ -271,6 +278,7 @@ impl Builder {
             multiprocess: self.multiprocess,
             withdrawn: Arc::default(),
             busy: AtomicUsize::new(0),
+            full: Trouble::new(),
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -305,6 +313,8 @@ struct Shared {
     withdrawn: Arc<AtomicUsize>,
     /// How many threads have a job in their hands.
     busy: AtomicUsize,
+    /// Requests are refused since the queue is full.
+    full: Trouble,
     queue: Mutex<Queue>,
     /// There is something in the queue, or it is closed.
     work: Condvar,
