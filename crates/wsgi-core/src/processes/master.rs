@@ -174,7 +174,8 @@ impl Master {
     /// As process 1 of a container it also takes care of orphans.
     ///
     /// # Errors
-    /// The system gives no memory for what workers share, or lets nobody wait for events.
+    /// The system gives no memory for what workers share, lets nobody wait for events, or does not let the very first worker be started; the
+    /// latter only without [`keep_trying`](Self::keep_trying).
     pub fn run(self) -> io::Result<Ended> {
         let now = Instant::now();
         let notifier = Notifier::from_environment();
@@ -185,6 +186,7 @@ impl Master {
             successor: None,
             announced: false,
             reloading: false,
+            cannot_start: false,
             ending: 0,
             outcome: None,
             look_at: now,
@@ -207,6 +209,8 @@ struct Running {
     /// All workers were ready once.
     announced: bool,
     reloading: bool,
+    /// The system does not let workers be started, which was said.
+    cannot_start: bool,
     /// How many times somebody asked for the end.
     ending: u32,
     outcome: Option<Ended>,
@@ -224,7 +228,7 @@ impl Running {
             self.reap();
             self.look();
             while let Some(act) = self.crew.act(Instant::now()) {
-                self.perform(act);
+                self.perform(act)?;
             }
             self.announce();
             if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty()) {
@@ -446,10 +450,12 @@ impl Running {
             }
             return;
         }
+        let was_ready = self.hands.iter().any(|hand| hand.pid == pid && hand.ready);
         self.hands.retain(|hand| hand.pid != pid);
         match self.crew.ended(pid, Instant::now()) {
             None => tracing::debug!(target: "wsgi", "process {pid}, of which nobody else takes care, has ended ({status})"),
-            Some(End::Asked) if status.success() || self.ending > 1 => tracing::debug!(target: "wsgi", "process {pid} has ended"),
+            // One that was not ready is told to end by a signal.
+            Some(End::Asked) if status.success() || self.ending > 1 || !was_ready => tracing::debug!(target: "wsgi", "process {pid} has ended"),
             Some(End::Asked) => tracing::warn!(target: "wsgi", "process {pid} was to end, and did not in order: {status}"),
             Some(End::Died { number }) => {
                 tracing::error!(target: "wsgi", "worker {number} (process {pid}) died: {status}");
@@ -476,24 +482,34 @@ impl Running {
         }
     }
 
-    fn perform(&mut self, act: Act<Pid>) {
+    /// # Errors
+    /// The very first worker cannot be started.
+    fn perform(&mut self, act: Act<Pid>) -> io::Result<()> {
         match act {
             Act::Start { number, generation, replaces } => {
                 let max_requests = self.master.max_requests.map(|(requests, delta)| requests + random() % delta.saturating_add(1).max(1));
                 match self.master.program.worker(number, max_requests, &self.shares, &self.master.sockets) {
                     Ok(hand) => {
                         tracing::debug!(target: "wsgi", "worker {number} starts (process {})", hand.pid);
+                        if std::mem::take(&mut self.cannot_start) {
+                            tracing::info!(target: "wsgi", "workers can be started again");
+                        }
                         self.crew.started(hand.pid, number, generation, replaces, Instant::now());
                         self.hands.push(hand);
                     }
+                    // Nobody serves, and nobody has said that it is worth waiting for.
+                    Err(error) if !self.announced && self.hands.is_empty() && !self.master.keep_trying => return Err(error),
                     Err(error) => {
-                        tracing::error!(target: "wsgi", "worker {number} cannot be started: {error}");
+                        // It is tried again and again.
+                        if !std::mem::replace(&mut self.cannot_start, true) {
+                            tracing::error!(target: "wsgi", "worker {number} cannot be started, which is tried again: {error}");
+                        }
                         self.crew.not_started(Instant::now());
                     }
                 }
             }
             Act::Stop { id, backlog } => {
-                let Some(hand) = self.hands.iter().find(|hand| hand.pid == id) else { return };
+                let Some(hand) = self.hands.iter().find(|hand| hand.pid == id) else { return Ok(()) };
                 let words = [spawn::STOP, spawn::DRAIN];
                 order(hand, if backlog == Backlog::Ours { &words } else { &words[..1] });
                 if !hand.ready || hand.deaf {
@@ -509,6 +525,7 @@ impl Running {
                 kill(id, Signal::KILL);
             }
         }
+        Ok(())
     }
 
     /// Looks at what says nothing by itself: the clock, memory, files.
