@@ -18,6 +18,8 @@ use super::signals::{self, Signals};
 use super::spawn::{self, Hand, Program};
 use super::systemd::Notifier;
 use super::{Named, PidFile, Predecessor, Shares, Touched};
+use crate::listening::Watch;
+use crate::wire::Address;
 
 /// A master that is being put together. Nothing is started before [`run`](Master::run).
 pub struct Master {
@@ -181,6 +183,7 @@ impl Master {
         let notifier = Notifier::from_environment();
         let mut running = Running {
             crew: Crew::new(self.rules.clone()),
+            files: self.sockets.iter().map(|_| Watch::default()).collect(),
             shares: Shares::new(self.rules.size)?,
             hands: Vec::new(),
             successor: None,
@@ -203,6 +206,8 @@ struct Running {
     master: Master,
     crew: Crew<Pid>,
     shares: Shares,
+    /// Of each socket.
+    files: Vec<Watch>,
     hands: Vec<Hand>,
     /// The next master, while it starts.
     successor: Option<Hand>,
@@ -455,7 +460,9 @@ impl Running {
         match self.crew.ended(pid, Instant::now()) {
             None => tracing::debug!(target: "wsgi", "process {pid}, of which nobody else takes care, has ended ({status})"),
             // One that was not ready is told to end by a signal.
-            Some(End::Asked) if status.success() || self.ending > 1 || !was_ready => tracing::debug!(target: "wsgi", "process {pid} has ended"),
+            Some(End::Asked) if status.success() || self.ending > 1 || !was_ready => {
+                tracing::debug!(target: "wsgi", "process {pid} has ended")
+            }
             Some(End::Asked) => tracing::warn!(target: "wsgi", "process {pid} was to end, and did not in order: {status}"),
             Some(End::Died { number }) => {
                 tracing::error!(target: "wsgi", "worker {number} (process {pid}) died: {status}");
@@ -551,10 +558,30 @@ impl Running {
         if let Some(file) = self.master.touched.look() {
             self.reload(&format!("{file:?} was touched"));
         }
+        self.look_after_files();
+    }
+
+    /// Binds sockets anew whose files are gone. The workers of now cannot be given them.
+    fn look_after_files(&mut self) {
+        // The next master has the sockets of now, and sees for itself when it is ready.
+        if self.successor.is_some() || self.master.predecessor.is_some() {
+            return;
+        }
+        let mut renewed = false;
+        for (socket, watch) in self.master.sockets.iter_mut().zip(&mut self.files) {
+            if let Some(new) = watch.look(&socket.listener) {
+                socket.listener = new;
+                renewed = true;
+            }
+        }
+        if renewed {
+            self.reload("for the new socket");
+        }
     }
 
     fn looks(&self) -> bool {
-        self.master.max_resident.is_some() || !self.master.touched.is_empty()
+        let has_files = self.master.sockets.iter().any(|socket| matches!(socket.listener.local_address(), Address::Unix(Some(_))));
+        self.master.max_resident.is_some() || !self.master.touched.is_empty() || has_files
     }
 
     /// Says when all workers are there, for the first time and after a reload.

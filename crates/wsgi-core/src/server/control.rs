@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, State};
 use super::{GIVE_WAY, IDLE_GRACE, Shared};
 use crate::clock::{self, NEVER};
+use crate::listening::Watch;
 use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.
 pub(super) fn run(shared: &Arc<Shared>) {
+    let mut files: Vec<Watch> = shared.listeners.iter().map(|_| Watch::default()).collect();
+    let mut look_at = Instant::now() + FILES;
     while !shared.stopping() {
         shared.rest(tick(shared));
         if shared.giving_way.swap(false, Ordering::SeqCst) {
@@ -21,6 +24,10 @@ pub(super) fn run(shared: &Arc<Shared>) {
         expire(shared);
         shared.traffic[shared.threads].publish();
         shared.resume_listeners();
+        if look_at <= Instant::now() {
+            shared.look_after_files(&mut files);
+            look_at = Instant::now() + FILES;
+        }
     }
     shut_down(shared);
 }
@@ -136,6 +143,9 @@ fn hasten(shared: &Shared) {
         }
     }
 }
+
+/// How often the files of sockets are looked at.
+const FILES: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -62,8 +62,8 @@ use self::status::Traffic;
 pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
-use crate::listening::Door;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
+use crate::listening::{Door, Watch};
 use crate::observe::{Observer, Refusal};
 use crate::panics::survive;
 use crate::trouble::Trouble;
@@ -575,23 +575,45 @@ impl Shared {
         for (index, entry) in self.listeners.iter().enumerate() {
             let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = listener.as_ref() {
-                let _ = epoll::delete(&self.poller, socket);
-                while !self.leave_backlog.load(Ordering::SeqCst) {
-                    let Some(slot) = self.slots.claim() else { break };
-                    match entry.accept_from(socket) {
-                        Ok(Some(connection)) => {
-                            self.slots.slot(slot).fill(Box::new(connection));
-                            self.call_again(slot);
-                        }
-                        Ok(None) | Err(_) => {
-                            self.slots.release(slot);
-                            break;
-                        }
-                    }
-                }
+                self.abandon(entry, socket);
                 tracing::debug!(target: "wsgi", "listener {index} on {} closed", entry.door.local());
             }
             *listener = None;
+        }
+    }
+
+    /// Waits for nobody on a listener any more, and takes what the system has accepted there already, unless it is others'.
+    fn abandon(&self, entry: &Entry, socket: &Listener) {
+        let _ = epoll::delete(&self.poller, socket);
+        while !self.leave_backlog.load(Ordering::SeqCst) {
+            let Some(slot) = self.slots.claim() else { break };
+            match entry.accept_from(socket) {
+                Ok(Some(connection)) => {
+                    self.slots.slot(slot).fill(Box::new(connection));
+                    self.call_again(slot);
+                }
+                Ok(None) | Err(_) => {
+                    self.slots.release(slot);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Looks after the files of Unix sockets that are ours.
+    fn look_after_files(&self, watches: &mut [Watch]) {
+        for ((index, entry), watch) in self.listeners.iter().enumerate().zip(watches) {
+            let new = entry.listener.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|listener| watch.look(listener));
+            let Some(new) = new else { continue };
+            let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(old) = listener.as_ref() {
+                self.abandon(entry, old);
+            }
+            entry.paused.store(false, Ordering::SeqCst);
+            if let Err(error) = epoll::add(&self.poller, &new, Key::Listener(index).data(), epoll::EventFlags::IN) {
+                tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
+            }
+            *listener = Some(new);
         }
     }
 }
