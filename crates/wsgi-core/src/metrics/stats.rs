@@ -17,8 +17,8 @@ use super::snapshot::{Health, Snapshot};
 use super::{prometheus, uwsgi};
 use crate::listening::Door;
 use crate::panics::survive;
-use crate::trouble::Trouble;
 use crate::server::{ListenAddress, Listener};
+use crate::trouble::Trouble;
 use crate::wire::Address;
 
 /// Tells the figures on a port of its own, until it is dropped.
