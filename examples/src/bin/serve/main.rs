@@ -21,6 +21,7 @@ mod grammar;
 mod handlers;
 mod help;
 mod listening;
+mod log;
 mod nearest;
 mod options;
 mod port_owner;
@@ -49,6 +50,7 @@ use wsgi_core::wsgi::{ImportError, Interpreter};
 
 use configuration::{Configuration, Notice};
 use grammar::World;
+use log::{Log, say};
 use options::{Action, Settings, Target};
 use replacement::Replacement;
 use seeing::Seeing;
@@ -116,11 +118,6 @@ fn tell(failure: &Failure) {
         Failure::Said(_) | Failure::Stuck => {}
         Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
     }
-}
-
-/// Writes to standard error, in one piece, so that nothing an application prints comes in between. Nobody is left to tell if it fails.
-fn say(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Does what this process is to do, until a signal or its master ends it.
@@ -269,8 +266,7 @@ fn start_logging(settings: &Settings) {
     // Without a word about what cannot be written: it would go the same way, and panic if nobody reads standard error any more.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     // Nothing to do if it fails, which it does only where logging was set up before.
-    let _ =
-        tracing::subscriber::set_global_default(log.with_max_level(settings.log_level).with_target(false).with_writer(io::stderr).finish());
+    let _ = tracing::subscriber::set_global_default(log.with_max_level(settings.log_level).with_target(false).with_writer(|| Log).finish());
 }
 
 fn python_version() -> &'static str {

@@ -18,7 +18,7 @@ use wsgi_core::server::{Handle, ListenAddress, Server};
 use wsgi_core::wsgi::{self, Application};
 use wsgi_core::{Handler, Identified};
 
-use crate::{Failure, figures, threads};
+use crate::{Failure, figures, say, threads};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -126,7 +126,8 @@ impl Seeing {
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
             let lines = Lines::open(destination.clone());
-            let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {}", threads::explain(&error))))?;
+            let lines =
+                lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {}", threads::explain(&error))))?;
             let format = match &options.format {
                 Some(format) => format.clone(),
                 None => "uwsgi".parse().map_err(Failure::set_up)?,
@@ -159,9 +160,9 @@ impl Seeing {
         Python::attach(|py| wsgi::redirect_standard_error(py, wsgi::log_line)).map_err(Failure::set_up)
     }
 
-    /// The application, whose `wsgi.errors` is logged likewise.
+    /// The application, whose `wsgi.errors` is logged likewise, or goes where the log goes.
     pub(crate) fn application(&self, application: Application) -> Application {
-        if self.request_ids { application.errors(wsgi::log_line) } else { application }
+        if self.request_ids { application.errors(wsgi::log_line) } else { application.errors(say) }
     }
 
     /// The handler, seen by whatever was asked for.

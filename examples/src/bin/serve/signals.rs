@@ -69,7 +69,7 @@ impl<K: Default + Send + 'static> Signals<K> {
         threads::start("signals", move || {
             for signal in signals.forever() {
                 let mut stage = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                if is_worker { stage.to_a_worker(signal) } else { stage.to_one_alone(signal, &reopen) }
+                if is_worker { stage.tell_a_worker(signal) } else { stage.tell_one_alone(signal, &reopen) }
             }
         })?;
         Ok(Signals { stage, handlers })
@@ -152,7 +152,7 @@ impl<K: Default> Held<'_, K> {
 }
 
 impl<K: Default> Stage<K> {
-    fn to_one_alone(&mut self, signal: c_int, reopen: &Reopen) {
+    fn tell_one_alone(&mut self, signal: c_int, reopen: &Reopen) {
         let name = signal_name(signal).unwrap_or_default().trim_start_matches("SIG");
         match signal {
             SIGUSR1 if reopen.is_needed() => {
@@ -192,7 +192,7 @@ impl<K: Default> Stage<K> {
         }
     }
 
-    fn to_a_worker(&mut self, signal: c_int) {
+    fn tell_a_worker(&mut self, signal: c_int) {
         match self {
             // The others are for the master: a terminal sends INT to all processes alike.
             _ if signal != SIGTERM => {}

@@ -16,7 +16,9 @@ pub(crate) fn explain(error: &io::Error) -> String {
     match error.kind() {
         // EAGAIN of `pthread_create` and of `fork`.
         io::ErrorKind::WouldBlock => {
-            format!("{error}: as many threads and processes as may be are there (ulimit -u, systemd's TasksMax=), or there is no memory for more")
+            format!(
+                "{error}: as many threads and processes as may be are there (ulimit -u, systemd's TasksMax=), or there is no memory for more"
+            )
         }
         _ => error.to_string(),
     }
