@@ -1,10 +1,13 @@
 //! Many clients at once that ask again and again, and count what was not answered.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
+
+use wsgi_core::wire::Address;
 
 use crate::DEADLINE;
 use crate::client::Wire;
@@ -37,7 +40,7 @@ pub enum Failure {
 }
 
 struct Shared {
-    address: SocketAddr,
+    address: Address,
     path: String,
     over: AtomicBool,
     answered: AtomicUsize,
@@ -47,6 +50,15 @@ struct Shared {
 impl Load {
     /// Starts so many clients that ask for this path.
     pub fn start(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::at(Address::Tcp(address), path, clients)
+    }
+
+    /// The same at a Unix socket.
+    pub fn unix(socket: &Path, path: &str, clients: usize) -> Load {
+        Load::at(Address::Unix(Some(socket.to_owned())), path, clients)
+    }
+
+    fn at(address: Address, path: &str, clients: usize) -> Load {
         let shared = Arc::new(Shared {
             address,
             path: path.to_owned(),
@@ -92,7 +104,7 @@ impl Shared {
         while !self.over.load(Ordering::SeqCst) {
             let (mut wire, last) = match kept.take() {
                 Some((wire, last)) => (wire, Some(last)),
-                None => match Wire::tcp(self.address) {
+                None => match Wire::to(&self.address) {
                     Ok(wire) => (wire, None),
                     // Nobody is there any more; whoever asks again would only be refused again.
                     Err(_) => {
