@@ -1,7 +1,9 @@
 """An application for tests of a system that has nothing left to give: it opens files, imports, and says something when it is asked to."""
 
 import importlib
+import os
 import sys
+import time
 
 
 def application(environ, start_response):
@@ -14,6 +16,10 @@ def application(environ, start_response):
             file.readline()
     elif what == "import":
         text = importlib.import_module(value).__name__
+    elif what == "hold":
+        print("held", file=environ["wsgi.errors"])
+        while os.path.exists(f"/{value}"):
+            time.sleep(0.01)
     elif what == "say":
         print(f"said {value}", file=environ["wsgi.errors"])
     elif what == "print":

@@ -427,6 +427,43 @@ fn connections_wait_while_there_are_as_many_as_may_be() {
     ends_in_order(process);
 }
 
+#[test]
+fn a_full_queue_is_told_once_and_everybody_in_it_is_answered() {
+    for way in WAYS {
+        // Two threads that are busy accept nobody.
+        let mut process = serve(&[way, &["--listen=4"]].concat());
+        let address = process.address();
+        let threads = serving(&process).len();
+        let gate = tempfile::tempdir().unwrap();
+        let held = gate.path().join("held");
+        let path = format!("/hold{}", held.display());
+        fs::write(&held, "").unwrap();
+        let ask = |path: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            stream
+        };
+        let mut waiting: Vec<TcpStream> = (0..threads).map(|_| ask(&path)).collect();
+        for number in 1..=threads {
+            process.lines_with("held", number);
+        }
+        waiting.extend((0..5).map(|_| ask("/")));
+        process.line_with("the queue of 127.0.0.1:");
+        a_while();
+        assert_eq!(count(&process, " is full: "), 1, "{}", process.stderr());
+        fs::remove_file(&held).unwrap();
+        for mut stream in waiting {
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).unwrap();
+            assert!(reply.ends_with("here"), "{reply}");
+        }
+        process.line_with("has room again");
+        let ended = ends_in_order(process);
+        assert_eq!(ended.stderr.matches(" is full: ").count(), 1, "{}", ended.stderr);
+    }
+}
+
 /// One request in each protocol, and what is in every reply to it.
 fn requests(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let variables =

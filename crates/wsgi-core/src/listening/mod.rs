@@ -4,6 +4,7 @@ mod allow;
 mod door;
 mod file;
 mod listener;
+pub(crate) mod queue;
 
 pub use self::allow::{AllowFrom, Network, NetworkError};
 pub(crate) use self::door::Door;

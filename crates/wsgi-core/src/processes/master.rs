@@ -19,7 +19,7 @@ use super::spawn::{self, Hand, Program};
 use super::systemd::Notifier;
 use super::{Named, PidFile, Predecessor, Shares, Touched};
 use crate::listening::Watch;
-use crate::wire::Address;
+use crate::listening::queue::Fullness;
 
 /// A master that is being put together. Nothing is started before [`run`](Master::run).
 pub struct Master {
@@ -183,7 +183,7 @@ impl Master {
         let notifier = Notifier::from_environment();
         let mut running = Running {
             crew: Crew::new(self.rules.clone()),
-            files: self.sockets.iter().map(|_| Watch::default()).collect(),
+            watches: self.sockets.iter().map(|_| Default::default()).collect(),
             shares: Shares::new(self.rules.size)?,
             hands: Vec::new(),
             successor: None,
@@ -207,7 +207,7 @@ struct Running {
     crew: Crew<Pid>,
     shares: Shares,
     /// Of each socket.
-    files: Vec<Watch>,
+    watches: Vec<(Watch, Fullness)>,
     hands: Vec<Hand>,
     /// The next master, while it starts.
     successor: Option<Hand>,
@@ -558,18 +558,19 @@ impl Running {
         if let Some(file) = self.master.touched.look() {
             self.reload(&format!("{file:?} was touched"));
         }
-        self.look_after_files();
+        self.look_after_sockets();
     }
 
-    /// Binds sockets anew whose files are gone. The workers of now cannot be given them.
-    fn look_after_files(&mut self) {
+    /// Says of queues that they are full, and binds sockets anew whose files are gone. The workers of now cannot be given them.
+    fn look_after_sockets(&mut self) {
         // The next master has the sockets of now, and sees for itself when it is ready.
         if self.successor.is_some() || self.master.predecessor.is_some() {
             return;
         }
         let mut renewed = false;
-        for (socket, watch) in self.master.sockets.iter_mut().zip(&mut self.files) {
-            if let Some(new) = watch.look(&socket.listener) {
+        for (socket, (file, queue)) in self.master.sockets.iter_mut().zip(&mut self.watches) {
+            queue.look(&socket.listener);
+            if let Some(new) = file.look(&socket.listener) {
                 socket.listener = new;
                 renewed = true;
             }
@@ -580,8 +581,7 @@ impl Running {
     }
 
     fn looks(&self) -> bool {
-        let has_files = self.master.sockets.iter().any(|socket| matches!(socket.listener.local_address(), Address::Unix(Some(_))));
-        self.master.max_resident.is_some() || !self.master.touched.is_empty() || has_files
+        self.master.max_resident.is_some() || !self.master.touched.is_empty() || !self.master.sockets.is_empty()
     }
 
     /// Says when all workers are there, for the first time and after a reload.

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, State};
 use super::{GIVE_WAY, IDLE_GRACE, Shared};
 use crate::clock::{self, NEVER};
-use crate::listening::Watch;
 use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.
 pub(super) fn run(shared: &Arc<Shared>) {
-    let mut files: Vec<Watch> = shared.listeners.iter().map(|_| Watch::default()).collect();
-    let mut look_at = Instant::now() + FILES;
+    let mut watches: Vec<_> = shared.listeners.iter().map(|_| Default::default()).collect();
+    let mut look_at = Instant::now() + LISTENERS;
     while !shared.stopping() {
         shared.rest(tick(shared));
         if shared.giving_way.swap(false, Ordering::SeqCst) {
@@ -25,8 +24,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
         shared.traffic[shared.threads].publish();
         shared.resume_listeners();
         if look_at <= Instant::now() {
-            shared.look_after_files(&mut files);
-            look_at = Instant::now() + FILES;
+            shared.look_after_listeners(&mut watches);
+            look_at = Instant::now() + LISTENERS;
         }
     }
     shut_down(shared);
@@ -144,8 +143,8 @@ fn hasten(shared: &Shared) {
     }
 }
 
-/// How often the files of sockets are looked at.
-const FILES: Duration = Duration::from_secs(1);
+/// How often listeners are looked after.
+const LISTENERS: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

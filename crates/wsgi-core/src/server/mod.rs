@@ -62,6 +62,7 @@ use self::status::Traffic;
 pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
+use crate::listening::queue::Fullness;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
 use crate::listening::{Door, Watch};
 use crate::observe::{Observer, Refusal};
@@ -600,10 +601,16 @@ impl Shared {
         }
     }
 
-    /// Looks after the files of Unix sockets that are ours.
-    fn look_after_files(&self, watches: &mut [Watch]) {
-        for ((index, entry), watch) in self.listeners.iter().enumerate().zip(watches) {
-            let new = entry.listener.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|listener| watch.look(listener));
+    /// Looks after what can happen to a listener while nobody connects.
+    fn look_after_listeners(&self, watches: &mut [(Watch, Fullness)]) {
+        for ((index, entry), (file, queue)) in self.listeners.iter().enumerate().zip(watches) {
+            let new = entry.listener.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|listener| {
+                // Of several processes, the one that has them in hand says it.
+                if !self.multiprocess {
+                    queue.look(listener);
+                }
+                file.look(listener)
+            });
             let Some(new) = new else { continue };
             let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(old) = listener.as_ref() {
