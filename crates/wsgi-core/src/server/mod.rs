@@ -488,7 +488,10 @@ impl Shared {
     /// Accepts one connection into a slot.
     fn accept(&self, listener: usize) -> Accepted {
         let Some(index) = self.slots.claim() else {
-            self.pause(listener, "as many connections as allowed are open");
+            // Otherwise the poller tells of the next one who does.
+            if self.listeners[listener].listener.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(somebody_waits) {
+                self.pause(listener, "as many connections as allowed are open");
+            }
             return Accepted::Nothing;
         };
         match self.listeners[listener].accept() {
@@ -559,9 +562,7 @@ impl Shared {
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
                     if self.give_way.is_some() {
-                        let mut waits = [PollFd::new(socket, PollFlags::IN)];
-                        let waited = poll(&mut waits, Some(&Timespec::default()));
-                        entry.gave_way.store(waited.is_ok_and(|ready| ready > 0), Ordering::SeqCst);
+                        entry.gave_way.store(somebody_waits(socket), Ordering::SeqCst);
                     }
                     if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
                         tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
@@ -661,6 +662,11 @@ impl Entry {
             remote: link.remote,
         })
     }
+}
+
+/// Whether there is a connection to be accepted.
+fn somebody_waits(listener: &Listener) -> bool {
+    poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 impl Bell {
