@@ -370,6 +370,46 @@ fn a_log_that_cannot_be_written_says_later_what_it_lacks() {
     }
 }
 
+/// Says why a test is skipped, or that it must not be: in CI.
+fn skip(why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+/// The other tests set limits, which are met in the same places but by another error.
+#[test]
+fn a_disk_that_is_full_is_served_from_and_used_again_when_it_has_room() {
+    if !Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|output| output.status.success()) {
+        return skip("unshare cannot make a namespace of mounts: install util-linux, and be root");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().to_str().unwrap();
+    let serve = command(&["--access-log", &format!("{disk}/access.log"), "--log-format=%(uri)"]);
+    let script = "mount -t tmpfs -o size=2m none \"$TMPDIR\" && { dd if=/dev/zero of=\"$TMPDIR/filler\" bs=64k 2>/dev/null; exec \"$@\"; }";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", script, "sh"]).arg(serve_program()).args(serve.get_args());
+    unshare.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TMPDIR", disk);
+    let mut process = Process::start(unshare);
+    let address = process.address();
+    for _ in 0..3 {
+        assert_eq!(upload(address).code(), 507);
+        assert_eq!(get(address, "/lost").text(), "here");
+    }
+    process.line_with("access log: cannot write to ");
+    a_while();
+    for part in ["access log: cannot write to ", "request bodies cannot be kept in temporary files in "] {
+        let lines = process.lines_with(part, 1);
+        assert!(lines.len() == 1 && lines[0].contains("No space left on device"), "{lines:?}");
+    }
+    let inside = Path::new("/proc").join(process.id().to_string()).join("root").join(&disk[1..]);
+    fs::remove_file(inside.join("filler")).unwrap();
+    assert_eq!(upload(address).text(), UPLOAD.to_string());
+    process.line_with("is written again");
+    // What waited was kept.
+    assert_eq!(fs::read_to_string(inside.join("access.log")).unwrap().matches("/lost\n").count(), 3);
+    ends_in_order(process);
+}
+
 #[test]
 fn a_full_disk_under_standard_error_ends_nothing() {
     for way in WAYS {
