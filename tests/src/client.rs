@@ -50,6 +50,11 @@ impl Wire {
         Stream::connect(&Address::Unix(Some(path.to_owned()))).map(Wire::new)
     }
 
+    /// Connects to either.
+    pub fn to(address: &Address) -> io::Result<Wire> {
+        Stream::connect(address).map(Wire::new)
+    }
+
     /// Connects over TCP, and then speaks TLS.
     pub fn tls(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Wire> {
         Stream::connect(&Address::Tcp(address))?.secure(config).map(Wire::new)

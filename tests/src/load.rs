@@ -1,10 +1,13 @@
 //! Many clients at once that ask again and again, and count what was not answered.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
+
+use wsgi_core::wire::Address;
 
 use crate::DEADLINE;
 use crate::client::Wire;
@@ -37,7 +40,7 @@ pub enum Failure {
 }
 
 struct Shared {
-    choose: Box<dyn Fn() -> SocketAddr + Send + Sync>,
+    choose: Box<dyn Fn() -> Address + Send + Sync>,
     path: String,
     over: AtomicBool,
     answered: AtomicUsize,
@@ -47,11 +50,21 @@ struct Shared {
 impl Load {
     /// Starts so many clients that ask for this path.
     pub fn start(address: SocketAddr, path: &str, clients: usize) -> Load {
-        Load::choosing(move || address, path, clients)
+        Load::at(move || Address::Tcp(address), path, clients)
     }
 
     /// The same, of clients that ask where to go whenever they make a connection.
     pub fn choosing(choose: impl Fn() -> SocketAddr + Send + Sync + 'static, path: &str, clients: usize) -> Load {
+        Load::at(move || Address::Tcp(choose()), path, clients)
+    }
+
+    /// The same at a Unix socket.
+    pub fn unix(socket: &Path, path: &str, clients: usize) -> Load {
+        let address = Address::Unix(Some(socket.to_owned()));
+        Load::at(move || address.clone(), path, clients)
+    }
+
+    fn at(choose: impl Fn() -> Address + Send + Sync + 'static, path: &str, clients: usize) -> Load {
         let shared = Arc::new(Shared {
             choose: Box::new(choose),
             path: path.to_owned(),
@@ -97,7 +110,7 @@ impl Shared {
         while !self.over.load(Ordering::SeqCst) {
             let (mut wire, last) = match kept.take() {
                 Some((wire, last)) => (wire, Some(last)),
-                None => match Wire::tcp((self.choose)()) {
+                None => match Wire::to(&(self.choose)()) {
                     Ok(wire) => (wire, None),
                     // Nobody is there any more; whoever asks again would only be refused again.
                     Err(_) => {

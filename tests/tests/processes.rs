@@ -379,21 +379,36 @@ fn a_killed_worker_takes_only_its_own_requests_with_it() {
 #[test]
 fn the_end_under_load_answers_every_request_that_was_taken_in() {
     let _alone = alone();
-    let mut site = Site::start(&["--processes", "2", "--threads", "2", "--graceful-timeout", "10"]);
-    let load = Load::start(site.address(), "/sleep/5", CLIENTS);
-    load.wait_for(200);
-    let begun = Instant::now();
-    site.process.terminate();
-    let master = site.process.id();
-    eventually("the server ends", || !lives(master));
-    assert!(begun.elapsed() < Duration::from_secs(10), "that is the timeout");
-    let tally = load.finish();
-    // Each client is refused in the end, or finds that the system has let it in where nobody looks any more.
-    assert!(!tally.failures.iter().any(|failure| matches!(failure, Failure::Lost(..))), "{:?}", tally.failures);
-    let unheard = tally.failures.iter().filter(|failure| matches!(failure, Failure::Unheard(_))).count();
-    println!("{} answered, {unheard} connections closed before anybody had accepted them", tally.answered);
-    let ended = site.ended();
-    assert_eq!((ended.len(), ended.iter().sum::<usize>()), (2, tally.answered), "{:?}", tally.failures);
+    for way in [&[][..], &["--master"], &["--processes=2"]] {
+        for over_unix in [false, true] {
+            let sockets = tempfile::tempdir().unwrap();
+            let socket = sockets.path().join("a.sock");
+            let options = ["--threads", "2", "--graceful-timeout", "10", "--http", socket.to_str().unwrap()];
+            let mut site = Site::start(&[way, &options].concat());
+            let address = site.address();
+            let load = if over_unix { Load::unix(&socket, "/sleep/5", CLIENTS) } else { Load::start(address, "/sleep/5", CLIENTS) };
+            load.wait_for(200);
+            let begun = Instant::now();
+            site.process.terminate();
+            let mut said = None;
+            eventually("the server ends", || {
+                said = site.process.ended();
+                said.is_some()
+            });
+            assert!(begun.elapsed() < Duration::from_secs(10), "that is the timeout");
+            assert!(said.as_ref().is_some_and(|said| said.starts_with("exit status: 0;")), "{said:?}");
+            let tally = load.finish();
+            // Each client is refused in the end, or finds that the system has let it in where nobody looks any more.
+            assert!(!tally.failures.iter().any(|failure| matches!(failure, Failure::Lost(..))), "{:?}", tally.failures);
+            let unheard = tally.failures.iter().filter(|failure| matches!(failure, Failure::Unheard(_))).count();
+            println!("{way:?}: {} answered, {unheard} connections closed before anybody had accepted them", tally.answered);
+            // Each process leaves a mark at its exit.
+            let ended = site.ended();
+            let processes = if way.contains(&"--processes=2") { 2 } else { 1 };
+            assert_eq!((ended.len(), ended.iter().sum::<usize>()), (processes, tally.answered), "{way:?}: {:?}", tally.failures);
+            assert!(!socket.exists());
+        }
+    }
 }
 
 #[test]

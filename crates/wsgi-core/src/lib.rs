@@ -98,6 +98,7 @@ mod request_id;
 pub mod server;
 #[cfg(all(feature = "testing", feature = "python"))]
 pub mod testing;
+mod trouble;
 pub mod wire;
 pub mod workers;
 #[cfg(feature = "python")]

@@ -52,11 +52,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use rustix::io::Errno;
 
 use self::folder::{Folder, Lookup, Opened};
 use self::name::Name;
 use self::reply::{Answer, Found};
 use crate::exchange::{Exchange, Handler};
+use crate::trouble::Trouble;
 use crate::wire::{HeadError, Known, RequestHead, ResponseHead};
 
 /// A handler that answers with files, where there are any, and hands on what is left.
@@ -74,6 +76,8 @@ pub struct StaticFiles {
     dotfiles: bool,
     as_they_are: bool,
     otherwise: Option<Arc<dyn Handler>>,
+    /// There are no descriptors, or no memory, to open anything.
+    shortage: Trouble,
 }
 
 type Freshness = dyn Fn(&Served<'_>) -> Option<Duration> + Send + Sync;
@@ -258,11 +262,11 @@ impl StaticFiles {
             Lookup::Missing | Lookup::Folder => return None,
             Lookup::Forbidden if place.checks => return None,
             Lookup::Forbidden => return Some(Answer::plain(StatusCode::FORBIDDEN)),
-            Lookup::Failed(error) => {
-                tracing::error!(target: "wsgi", "cannot open {}: {error}", place.folder.path_of(&path).display());
-                return Some(Answer::plain(StatusCode::SERVICE_UNAVAILABLE));
-            }
+            Lookup::Failed(error) => return Some(self.failed(&place.folder.path_of(&path), &error)),
         };
+        if self.shortage.over().is_some() {
+            tracing::info!(target: "wsgi", "static files can be opened again");
+        }
         if !reads {
             return Some(Answer::not_allowed());
         }
@@ -272,6 +276,15 @@ impl StaticFiles {
             return Some(Answer::moved(&name::with_slash(uri, &asked, query)));
         }
         Some(Answer::file(head, self.found(place, &path, opened, head)))
+    }
+
+    /// The answer where a file is there that cannot be opened now. Of a lack that all files have in common the log says so once.
+    fn failed(&self, path: &Path, error: &io::Error) -> Answer {
+        let lack = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM));
+        if !lack || self.shortage.met() {
+            tracing::error!(target: "wsgi", "cannot open {}: {error}", path.display());
+        }
+        Answer::plain(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     fn skips(&self, name: &[u8]) -> bool {

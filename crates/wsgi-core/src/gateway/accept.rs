@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::shutdown::{First, first};
 use super::{Context, Place, Socket};
 use crate::listening::{Door, Listener};
+use crate::trouble::Trouble;
 use crate::wire::{Address, Link};
 
 /// Runs `connection` as a task for each connection that comes in by the listener, until the shutdown begins; then for each that waits in the
@@ -38,7 +39,7 @@ where
         connection,
         tasks: JoinSet::new(),
         without_place: None,
-        paused: false,
+        trouble: Trouble::new(),
     };
     context.shutdown.unless_begun(acceptor.run()).await;
     acceptor.drain();
@@ -60,8 +61,8 @@ struct Acceptor<'a, F> {
     tasks: JoinSet<()>,
     /// A connection that has come in while there was no room for it.
     without_place: Option<(Socket, Link)>,
-    /// Nothing is accepted for now, which is logged.
-    paused: bool,
+    /// Nothing is accepted for now.
+    trouble: Trouble,
 }
 
 impl<F, T> Acceptor<'_, F>
@@ -90,13 +91,16 @@ where
             }
             let link = self.door.link(&socket, remote);
             if let Some(place) = self.context.connections.try_place() {
-                self.paused = false;
+                if self.trouble.over().is_some() {
+                    tracing::info!(target: "wsgi", "accepting on {} again", self.door.local());
+                }
                 self.start(socket, link, place);
                 continue;
             }
             self.without_place = Some((socket, link));
             self.pause("as many connections as allowed are open");
             let place = self.context.connections.place().await;
+            self.trouble.passes();
             if let Some((socket, link)) = self.without_place.take() {
                 self.start(socket, link, place);
             }
@@ -130,7 +134,7 @@ where
     }
 
     fn pause(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.paused, true) {
+        if self.trouble.met() {
             tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", self.door.local());
         }
     }

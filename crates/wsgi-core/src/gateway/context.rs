@@ -46,7 +46,11 @@ impl Context {
 
     /// Says of a request that no handler sees it, and why.
     pub(super) fn refused(&self, remote: &Address, error: &Error) {
-        tracing::info!(target: "wsgi", remote = %remote, "request refused: {error}");
+        match error {
+            // The workers say that it is so.
+            Error::Overloaded(_) => tracing::debug!(target: "wsgi", remote = %remote, "request refused: {error}"),
+            _ => tracing::info!(target: "wsgi", remote = %remote, "request refused: {error}"),
+        }
         for observer in &self.observers {
             observer.refused(&Refusal::new(remote, error));
         }

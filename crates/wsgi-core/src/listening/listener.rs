@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use rustix::net::SocketAddrUnix;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::allow::AllowFrom;
+use super::file::Made;
 use crate::wire::Address;
 
 /// An address to listen on, as an operator writes it.
@@ -115,7 +116,8 @@ impl Default for BindOptions {
     }
 }
 
-/// A listening socket. A Unix socket that it made is unlinked when it is dropped.
+/// A listening socket. The file of a Unix socket that it made is removed when it is dropped; while a [`Server`](crate::server::Server) or a master of
+/// processes has it, it is made again if somebody else removes it.
 #[derive(Debug)]
 pub struct Listener {
     socket: OwnedFd,
@@ -152,14 +154,6 @@ impl Drop for Inherited {
     }
 }
 
-/// The file of a Unix socket that we bound, by which we know that it is still ours.
-#[derive(Debug)]
-struct Made {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
 impl Listener {
     /// Binds and listens, with the usual [`BindOptions`].
     ///
@@ -190,8 +184,13 @@ impl Listener {
                 Err(last)
             }
             ListenAddress::Unix(path) => {
-                let (socket, made) = bind_unix(path)?;
-                let listener = Listener::of(socket.into(), Some(made), None)?;
+                // Working directories change, and another process that is given the socket may have another. As long as the path is not too
+                // long for an address of the system.
+                let absolute = std::path::absolute(path)?;
+                let address = SockAddr::unix(&absolute).or_else(|_| SockAddr::unix(path))?;
+                let socket = bind_unix(&absolute, &address)?;
+                let mut listener = Listener::of(socket.into(), Some(&absolute), None)?;
+                listener.made = Some(Made::of(&absolute, options.backlog)?);
                 if options.unix_user.is_some() || options.unix_group.is_some() {
                     let cannot = |error| io::Error::other(format!("cannot change the socket's owner: {error}"));
                     std::os::unix::fs::lchown(path, options.unix_user, options.unix_group).map_err(cannot)?;
@@ -202,6 +201,8 @@ impl Listener {
                 }
                 // Only now, since nobody can connect before: not even for a moment is it open to more than it should be.
                 rustix::net::listen(&listener.socket, backlog)?;
+                // As its owner and mode are by now.
+                listener.made = Some(Made::of(&absolute, options.backlog)?);
                 Ok(listener)
             }
             ListenAddress::Inherited(fd) => Listener::inherited(*fd),
@@ -230,8 +231,7 @@ impl Listener {
     /// The file is not there.
     pub fn take_file(&mut self) -> io::Result<()> {
         if let Address::Unix(Some(path)) = &self.local {
-            let file = fs::symlink_metadata(path)?;
-            self.made = Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() });
+            self.made = Some(Made::of(path, BindOptions::default().backlog)?);
         }
         Ok(())
     }
@@ -239,6 +239,17 @@ impl Listener {
     /// Says who may connect. A peer that may not is closed at once, and the log says so.
     pub fn allow_from(mut self, allow: AllowFrom) -> Listener {
         self.allow = Some(allow);
+        self
+    }
+
+    pub(super) fn made(&self) -> Option<&Made> {
+        self.made.as_ref()
+    }
+
+    /// What takes the place of another: for the same peers, and known by the same address.
+    pub(super) fn like(mut self, other: &Listener) -> Listener {
+        self.local = other.local.clone();
+        self.allow = other.allow.clone();
         self
     }
 
@@ -279,13 +290,14 @@ impl Listener {
         Listener::of(socket, None, Some(claim))
     }
 
-    fn of(socket: OwnedFd, made: Option<Made>, inherited: Option<Inherited>) -> io::Result<Listener> {
+    /// `path`: what it was bound to just now, if that is one.
+    fn of(socket: OwnedFd, path: Option<&Path>, inherited: Option<Inherited>) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         let local = rustix::net::getsockname(&socket)?;
-        let local = match (SocketAddr::try_from(local.clone()), &made) {
+        let local = match (SocketAddr::try_from(local.clone()), path) {
             (Ok(address), _) => Address::Tcp(address),
-            (Err(_), Some(made)) => Address::Unix(Some(made.path.clone())),
+            (Err(_), Some(path)) => Address::Unix(Some(path.to_owned())),
             // A path is as good as it was for whoever bound it: a relative one means something else in another directory.
             (Err(_), None) => {
                 let path = SocketAddrUnix::try_from(local).ok().and_then(|address| address.path().map(|path| path.into_owned()));
@@ -298,7 +310,7 @@ impl Listener {
             // where the application wants each block seen: waiting to fill a segment never helps.
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        Ok(Listener { socket, local, allow: None, made, _inherited: inherited })
+        Ok(Listener { socket, local, allow: None, made: None, _inherited: inherited })
     }
 }
 
@@ -311,11 +323,7 @@ impl AsFd for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(made) = &self.made {
-            // Only our own file: another process may have bound the path anew, to take over without a gap.
-            let ours = fs::symlink_metadata(&made.path).is_ok_and(|file| file.dev() == made.device && file.ino() == made.inode);
-            if ours {
-                let _ = fs::remove_file(&made.path);
-            }
+            made.remove();
         }
     }
 }
@@ -329,24 +337,18 @@ fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<Socket> {
 }
 
 /// Binds, and does not listen yet.
-fn bind_unix(path: &Path) -> io::Result<(Socket, Made)> {
-    // Working directories change, and another process that is given the socket may have another. As long as the path is not too long for an
-    // address of the system.
-    let absolute = std::path::absolute(path)?;
-    let address = SockAddr::unix(&absolute).or_else(|_| SockAddr::unix(path))?;
+fn bind_unix(path: &Path, address: &SockAddr) -> io::Result<Socket> {
     let bind = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&address).map(|()| socket)
+        socket.bind(address).map(|()| socket)
     };
-    let socket = match bind() {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_dead(path, &address) => {
+    match bind() {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_dead(path, address) => {
             fs::remove_file(path)?;
-            bind()?
+            bind()
         }
-        other => other?,
-    };
-    let file = fs::symlink_metadata(path)?;
-    Ok((socket, Made { path: absolute, device: file.dev(), inode: file.ino() }))
+        other => other,
+    }
 }
 
 /// Whether `path` is a socket that nobody listens on.
@@ -359,6 +361,7 @@ fn is_dead(path: &Path, address: &SockAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
     use std::time::{Duration, Instant};
 

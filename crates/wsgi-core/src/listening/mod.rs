@@ -2,8 +2,11 @@
 
 mod allow;
 mod door;
+mod file;
 mod listener;
+pub(crate) mod queue;
 
 pub use self::allow::{AllowFrom, Network, NetworkError};
 pub(crate) use self::door::Door;
+pub(crate) use self::file::Watch;
 pub use self::listener::{AddressError, BindOptions, ListenAddress, Listener};

@@ -18,6 +18,7 @@ use super::{prometheus, uwsgi};
 use crate::listening::Door;
 use crate::panics::survive;
 use crate::server::{ListenAddress, Listener};
+use crate::trouble::Trouble;
 use crate::wire::Address;
 
 /// Tells the figures on a port of its own, until it is dropped.
@@ -82,7 +83,7 @@ impl Drop for Stats {
 fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Source) {
     let door = Door::new(listener, false);
     let open = Arc::new(AtomicUsize::new(0));
-    let mut told = false;
+    let (trouble, threads) = (Trouble::new(), Trouble::new());
     loop {
         let ready = poll(&mut [PollFd::new(listener, PollFlags::IN), PollFd::new(waker, PollFlags::IN)], None);
         if ended.load(Ordering::SeqCst) {
@@ -90,7 +91,9 @@ fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Sou
         }
         match ready.map_err(io::Error::from).and_then(|_| door.accept(listener)) {
             Ok(Some((socket, _))) => {
-                told = false;
+                if trouble.over().is_some() {
+                    tracing::info!(target: "wsgi", "statistics: accepting again");
+                }
                 if open.fetch_add(1, Ordering::SeqCst) >= MOST_PEERS {
                     // Closed at once.
                     open.fetch_sub(1, Ordering::SeqCst);
@@ -105,13 +108,20 @@ fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Sou
                         open.fetch_sub(1, Ordering::SeqCst);
                     }
                 });
-                if spawned.is_err() {
-                    open.fetch_sub(1, Ordering::SeqCst);
+                match spawned {
+                    Ok(_) if threads.over().is_some() => tracing::info!(target: "wsgi", "statistics: answering again"),
+                    Ok(_) => {}
+                    Err(error) => {
+                        open.fetch_sub(1, Ordering::SeqCst);
+                        if threads.met() {
+                            tracing::warn!(target: "wsgi", "statistics: cannot answer: {error}");
+                        }
+                    }
                 }
             }
             Ok(None) => {}
             Err(error) => {
-                if !std::mem::replace(&mut told, true) {
+                if trouble.met() {
                     tracing::warn!(target: "wsgi", "statistics: cannot accept: {error}");
                 }
                 // No descriptors, most likely.

@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketFlags, SocketType,
 };
 
 /// One end.
@@ -95,9 +95,9 @@ impl Channel {
         let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-        let bytes = loop {
+        let (bytes, cut) = loop {
             match rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut text)], &mut ancillary, flags) {
-                Ok(received) => break received.bytes,
+                Ok(received) => break (received.bytes, received.flags),
                 Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) => return Ok(Received::Nothing),
                 Err(Errno::CONNRESET) => return Ok(Received::End),
@@ -106,6 +106,9 @@ impl Channel {
         };
         if bytes == 0 {
             return Ok(Received::End);
+        }
+        if cut.contains(ReturnFlags::CTRUNC) {
+            return Err(io::Error::other("this process may open too few files to be given its sockets (ulimit -n)"));
         }
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {

@@ -19,6 +19,8 @@ use super::signals::{self, Signals};
 use super::spawn::{self, Hand, Program};
 use super::systemd::Notifier;
 use super::{Named, PidFile, Predecessor, Shares, Touched};
+use crate::listening::Watch;
+use crate::listening::queue::Fullness;
 
 /// A master that is being put together. Nothing is started before [`run`](Master::run).
 pub struct Master {
@@ -214,17 +216,20 @@ impl Master {
     /// As process 1 of a container it also takes care of orphans.
     ///
     /// # Errors
-    /// The system gives no memory for what workers share, or lets nobody wait for events.
+    /// The system gives no memory for what workers share, lets nobody wait for events, or does not let the very first worker be started; the
+    /// latter only without [`keep_trying`](Self::keep_trying).
     pub fn run(self) -> io::Result<Ended> {
         let now = Instant::now();
         let notifier = Notifier::from_environment();
         let mut running = Running {
             crew: Crew::new(self.rules.clone()),
+            watches: self.sockets.iter().map(|_| Default::default()).collect(),
             shares: Shares::new(self.rules.size)?,
             hands: Vec::new(),
             successor: None,
             announced: false,
             reloading: false,
+            cannot_start: false,
             ending: 0,
             outcome: None,
             look_at: now,
@@ -251,12 +256,16 @@ struct Running {
     master: Master,
     crew: Crew<Pid>,
     shares: Shares,
+    /// Of each socket.
+    watches: Vec<(Watch, Fullness)>,
     hands: Vec<Hand>,
     /// The next master, while it starts.
     successor: Option<Successor>,
     /// All workers were ready once.
     announced: bool,
     reloading: bool,
+    /// The system does not let workers be started, which was said.
+    cannot_start: bool,
     /// How many times somebody asked for the end.
     ending: u32,
     outcome: Option<Ended>,
@@ -281,7 +290,7 @@ impl Running {
             self.reap();
             self.look();
             while let Some(act) = self.crew.act(Instant::now()) {
-                self.perform(act);
+                self.perform(act)?;
             }
             self.announce();
             if let Some(outcome) = self.outcome.filter(|_| self.crew.is_empty() && self.successor.is_none()) {
@@ -531,10 +540,14 @@ impl Running {
         if let Some(number) = self.crew.number(pid) {
             (self.master.on_ended)(number, process_id(pid));
         }
+        let was_ready = self.hands.iter().any(|hand| hand.pid == pid && hand.ready);
         self.hands.retain(|hand| hand.pid != pid);
         match self.crew.ended(pid, Instant::now()) {
             None => tracing::debug!(target: "wsgi", "process {pid}, of which nobody else takes care, has ended ({status})"),
-            Some(End::Asked) if status.success() || self.ending > 1 => tracing::debug!(target: "wsgi", "process {pid} has ended"),
+            // One that was not ready is told to end by a signal.
+            Some(End::Asked) if status.success() || self.ending > 1 || !was_ready => {
+                tracing::debug!(target: "wsgi", "process {pid} has ended")
+            }
             Some(End::Asked) => tracing::warn!(target: "wsgi", "process {pid} was to end, and did not in order: {status}"),
             Some(End::Died { number }) => {
                 tracing::error!(target: "wsgi", "worker {number} (process {pid}) died: {status}");
@@ -563,24 +576,34 @@ impl Running {
         }
     }
 
-    fn perform(&mut self, act: Act<Pid>) {
+    /// # Errors
+    /// The very first worker cannot be started.
+    fn perform(&mut self, act: Act<Pid>) -> io::Result<()> {
         match act {
             Act::Start { number, generation, replaces } => {
                 let max_requests = self.master.max_requests.map(|(requests, delta)| requests + random() % delta.saturating_add(1).max(1));
                 match self.master.program.worker(number, max_requests, &self.shares, &self.master.sockets) {
                     Ok(hand) => {
                         tracing::debug!(target: "wsgi", "worker {number} starts (process {})", hand.pid);
+                        if std::mem::take(&mut self.cannot_start) {
+                            tracing::info!(target: "wsgi", "workers can be started again");
+                        }
                         self.crew.started(hand.pid, number, generation, replaces, Instant::now());
                         self.hands.push(hand);
                     }
+                    // Nobody serves, and nobody has said that it is worth waiting for.
+                    Err(error) if !self.announced && self.hands.is_empty() && !self.master.keep_trying => return Err(error),
                     Err(error) => {
-                        tracing::error!(target: "wsgi", "worker {number} cannot be started: {error}");
+                        // It is tried again and again.
+                        if !std::mem::replace(&mut self.cannot_start, true) {
+                            tracing::error!(target: "wsgi", "worker {number} cannot be started, which is tried again: {error}");
+                        }
                         self.crew.not_started(Instant::now());
                     }
                 }
             }
             Act::Stop { id, backlog } => {
-                let Some(hand) = self.hands.iter().find(|hand| hand.pid == id) else { return };
+                let Some(hand) = self.hands.iter().find(|hand| hand.pid == id) else { return Ok(()) };
                 let words = [spawn::STOP, spawn::DRAIN];
                 order(hand, if backlog == Backlog::Ours { &words } else { &words[..1] });
                 if !hand.ready || hand.deaf {
@@ -596,6 +619,7 @@ impl Running {
                 kill(id, Signal::KILL);
             }
         }
+        Ok(())
     }
 
     /// Looks at what says nothing by itself: the clock, memory, files.
@@ -633,6 +657,26 @@ impl Running {
         if self.master.reopen_when.as_mut().is_some_and(|due| due()) {
             self.reopen();
         }
+        self.look_after_sockets();
+    }
+
+    /// Says of queues that they are full, and binds sockets anew whose files are gone. The workers of now cannot be given them.
+    fn look_after_sockets(&mut self) {
+        // The next master has the sockets of now, and sees for itself when it is ready.
+        if self.successor.is_some() || self.master.predecessor.is_some() {
+            return;
+        }
+        let mut renewed = false;
+        for (socket, (file, queue)) in self.master.sockets.iter_mut().zip(&mut self.watches) {
+            queue.look(&socket.listener);
+            if let Some(new) = file.look(&socket.listener) {
+                socket.listener = new;
+                renewed = true;
+            }
+        }
+        if renewed {
+            self.reload("for the new socket");
+        }
     }
 
     fn is_successor(&self, pid: Pid) -> bool {
@@ -640,8 +684,8 @@ impl Running {
     }
 
     fn looks(&self) -> bool {
-        let Master { max_resident, max_address_space, touched, reopen_when, .. } = &self.master;
-        max_resident.is_some() || max_address_space.is_some() || !touched.is_empty() || reopen_when.is_some()
+        let Master { max_resident, max_address_space, touched, reopen_when, sockets, .. } = &self.master;
+        max_resident.is_some() || max_address_space.is_some() || !touched.is_empty() || reopen_when.is_some() || !sockets.is_empty()
     }
 
     /// Says when all workers are there, for the first time and after a reload.

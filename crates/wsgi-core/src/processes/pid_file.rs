@@ -61,14 +61,17 @@ impl PidFile {
         Ok(file)
     }
 
-    /// Writes this process's number into the file, in place: whoever may write to the file need not be allowed to write to its folder.
+    /// Writes this process's number into the file, in place: whoever may write to the file need not be allowed to write to its folder, and a full
+    /// disk still has the room that the number before takes.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self) -> Result<(), PidFileError> {
         let write = || {
-            let mut file = fs::File::options().write(true).create(true).truncate(true).open(&self.path)?;
-            file.write_all(format!("{}\n", std::process::id()).as_bytes())
+            let mut file = fs::File::options().write(true).create(true).truncate(false).open(&self.path)?;
+            let text = format!("{}\n", std::process::id());
+            file.write_all(text.as_bytes())?;
+            file.set_len(text.len() as u64)
         };
         write().map_err(|source| PidFileError::Io { path: self.path.clone(), source })
     }

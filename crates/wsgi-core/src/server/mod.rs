@@ -64,10 +64,12 @@ pub use self::status::{Connections, Listening, Status};
 use self::worker::Worker;
 use crate::Handler;
 use crate::clock::NEVER;
-use crate::listening::Door;
+use crate::listening::queue::Fullness;
 pub use crate::listening::{AddressError, AllowFrom, BindOptions, ListenAddress, Listener, Network, NetworkError};
+use crate::listening::{Door, Watch};
 use crate::observe::{Observer, Refusal};
 use crate::panics::survive;
+use crate::trouble::Trouble;
 use crate::wire::{Address, Dialect, Error, Link};
 
 /// A server that is being put together. Nothing happens before [`start`](Server::start).
@@ -200,7 +202,7 @@ impl Server {
             dialect,
             paused: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
-            told: AtomicBool::new(false),
+            trouble: Trouble::new(),
         });
         let shared = Arc::new(Shared {
             handler: self.handler,
@@ -381,8 +383,8 @@ struct Entry {
     dialect: Arc<dyn Dialect>,
     /// Nothing is accepted for now: there are too many connections, or too few descriptors.
     paused: AtomicBool,
-    /// The log says so. It is not said again before everyone who waited was let in.
-    told: AtomicBool,
+    /// Why nothing is accepted, for the log.
+    trouble: Trouble,
     /// It has given way, and nobody else has accepted what waits: now it is its turn.
     gave_way: AtomicBool,
 }
@@ -513,17 +515,23 @@ impl Shared {
     /// Accepts one connection into a slot.
     fn accept(&self, listener: usize) -> Accepted {
         let Some(index) = self.slots.claim() else {
-            self.pause(listener, "as many connections as allowed are open");
+            // Otherwise the poller tells of the next one who does.
+            if self.listeners[listener].listener.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(somebody_waits) {
+                self.pause(listener, "as many connections as allowed are open");
+            }
             return Accepted::Nothing;
         };
         match self.listeners[listener].accept() {
             Ok(Some(connection)) => {
                 self.slots.slot(index).fill(Box::new(connection));
+                let entry = &self.listeners[listener];
+                if entry.trouble.over().is_some() {
+                    tracing::info!(target: "wsgi", "accepting on {} again", entry.door.local());
+                }
                 Accepted::Connection(index)
             }
             Ok(None) => {
                 self.slots.release(index);
-                self.listeners[listener].told.store(false, Ordering::Relaxed);
                 Accepted::Nothing
             }
             Err(error) => {
@@ -567,7 +575,7 @@ impl Shared {
         if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
             if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
                 && !entry.paused.swap(true, Ordering::SeqCst)
-                && !entry.told.swap(true, Ordering::Relaxed)
+                && entry.trouble.met()
             {
                 tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.door.local());
             }
@@ -577,12 +585,11 @@ impl Shared {
     fn resume_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
             if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
+                entry.trouble.passes();
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
                     if self.give_way.is_some() {
-                        let mut waits = [PollFd::new(socket, PollFlags::IN)];
-                        let waited = poll(&mut waits, Some(&Timespec::default()));
-                        entry.gave_way.store(waited.is_ok_and(|ready| ready > 0), Ordering::SeqCst);
+                        entry.gave_way.store(somebody_waits(socket), Ordering::SeqCst);
                     }
                     if let Err(error) = epoll::modify(&self.poller, socket, Key::Listener(index).data(), epoll::EventFlags::IN) {
                         tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
@@ -613,23 +620,51 @@ impl Shared {
         for (index, entry) in self.listeners.iter().enumerate() {
             let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = listener.as_ref() {
-                let _ = epoll::delete(&self.poller, socket);
-                while !self.leave_backlog.load(Ordering::SeqCst) {
-                    let Some(slot) = self.slots.claim() else { break };
-                    match entry.accept_from(socket) {
-                        Ok(Some(connection)) => {
-                            self.slots.slot(slot).fill(Box::new(connection));
-                            self.call_again(slot);
-                        }
-                        Ok(None) | Err(_) => {
-                            self.slots.release(slot);
-                            break;
-                        }
-                    }
-                }
+                self.abandon(entry, socket);
                 tracing::debug!(target: "wsgi", "listener {index} on {} closed", entry.door.local());
             }
             *listener = None;
+        }
+    }
+
+    /// Waits for nobody on a listener any more, and takes what the system has accepted there already, unless it is others'.
+    fn abandon(&self, entry: &Entry, socket: &Listener) {
+        let _ = epoll::delete(&self.poller, socket);
+        while !self.leave_backlog.load(Ordering::SeqCst) {
+            let Some(slot) = self.slots.claim() else { break };
+            match entry.accept_from(socket) {
+                Ok(Some(connection)) => {
+                    self.slots.slot(slot).fill(Box::new(connection));
+                    self.call_again(slot);
+                }
+                Ok(None) | Err(_) => {
+                    self.slots.release(slot);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Looks after what can happen to a listener while nobody connects.
+    fn look_after_listeners(&self, watches: &mut [(Watch, Fullness)]) {
+        for ((index, entry), (file, queue)) in self.listeners.iter().enumerate().zip(watches) {
+            let new = entry.listener.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|listener| {
+                // Of several processes, the one that has them in hand says it.
+                if !self.multiprocess {
+                    queue.look(listener);
+                }
+                file.look(listener)
+            });
+            let Some(new) = new else { continue };
+            let mut listener = entry.listener.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(old) = listener.as_ref() {
+                self.abandon(entry, old);
+            }
+            entry.paused.store(false, Ordering::SeqCst);
+            if let Err(error) = epoll::add(&self.poller, &new, Key::Listener(index).data(), epoll::EventFlags::IN) {
+                tracing::error!(target: "wsgi", "cannot accept on {} again: {}", entry.door.local(), io::Error::from(error));
+            }
+            *listener = Some(new);
         }
     }
 }
@@ -671,6 +706,11 @@ impl Entry {
             peer: link.remote,
         })
     }
+}
+
+/// Whether there is a connection to be accepted.
+fn somebody_waits(listener: &Listener) -> bool {
+    poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 impl Bell {

@@ -1,13 +1,13 @@
 //! What a running server is at: asked for when somebody wants to know, so that requests pay nothing for it but a few additions.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, AsRawFd as _};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Shared;
 use super::connection::State;
 use crate::clock::NEVER;
+use crate::listening::queue;
 use crate::wire::Address;
 
 /// What a server is at.
@@ -86,7 +86,7 @@ impl Shared {
     pub(super) fn status(&self) -> Status {
         let listeners = self.listeners.iter().filter_map(|entry| {
             let listener = entry.listener.read().unwrap_or_else(PoisonError::into_inner);
-            listener.as_ref().map(|listener| Listening { address: entry.door.local().clone(), backlog: backlog(listener) })
+            listener.as_ref().map(|listener| Listening { address: entry.door.local().clone(), backlog: queue::of(listener) })
         });
         let sum = |which: fn(&Traffic) -> &AtomicU64| self.traffic.iter().map(|traffic| which(traffic).load(Ordering::Relaxed)).sum();
         Status {
@@ -123,23 +123,6 @@ impl Shared {
         }
         connections
     }
-}
-
-/// How many connections wait at a TCP listener, and how many may. Of a socket that listens, these are what Linux tells in the fields for
-/// segments that were not and that were acknowledged out of order (`tcp_get_info` in `net/ipv4/tcp.c`).
-#[allow(unsafe_code)]
-fn backlog(listener: &impl AsFd) -> Option<(u32, u32)> {
-    let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
-    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
-    // SAFETY: the descriptor is borrowed for the call, and the room is as long as is said.
-    let result =
-        unsafe { libc::getsockopt(listener.as_fd().as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut length) };
-    if result != 0 {
-        return None;
-    }
-    // SAFETY: all zeros are a valid value of this structure of integers, and the system has written over some.
-    let info = unsafe { info.assume_init() };
-    Some((info.tcpi_unacked, info.tcpi_sacked))
 }
 
 thread_local! {

@@ -67,6 +67,7 @@ use self::crossing::{Crossed, Crossing};
 use crate::Handler;
 use crate::observe;
 use crate::panics::survive;
+use crate::trouble::Trouble;
 use crate::wire::RequestHead;
 
 /// Threads that run a handler. A cheap handle; clones are the same threads.
@@ -149,7 +150,9 @@ impl Workers {
         let call = Call::new(Arc::clone(&crossing));
         let mut queue = self.shared.lock();
         let mut withdrawn = VecDeque::new();
-        let full = queue.jobs.len() >= self.shared.limit.saturating_add(queue.idle);
+        // Also of a thread that was just started, or has just answered, and has not come to wait yet.
+        let free = queue.alive.saturating_sub(self.shared.busy.load(Ordering::Acquire));
+        let full = queue.jobs.len() >= self.shared.limit.saturating_add(free);
         // Looked for only if there are any: it takes the longer the longer the queue, and all threads wait.
         if full && self.shared.withdrawn.load(Ordering::Relaxed) > 0 {
             // Those that nobody waits for any more, as after a timeout, take no place.
@@ -166,12 +169,18 @@ impl Workers {
         if let Some(refused) = refused {
             drop(queue);
             crossing.take();
+            if matches!(refused, Refused::Full { .. }) && self.shared.full.met() {
+                tracing::warn!(target: "wsgi", "requests are refused: {refused}");
+            }
             return Err(refused);
         }
         queue.jobs.push_back(Job { head, extensions, peer_log, crossing, came: Instant::now() });
         drop(queue);
         // Only now: their extensions are the caller's own types, which may do anything when they are dropped.
         drop(withdrawn);
+        if let Some(count) = self.shared.full.over() {
+            tracing::info!(target: "wsgi", "requests are taken again; {count} were refused meanwhile");
+        }
         Ok(call)
     }
 
@@ -268,6 +277,8 @@ impl Builder {
             write_timeout: self.write_timeout,
             multiprocess: self.multiprocess,
             withdrawn: Arc::default(),
+            busy: AtomicUsize::new(0),
+            full: Trouble::new(),
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
@@ -311,6 +322,10 @@ struct Shared {
     multiprocess: bool,
     /// How many requests in the queue nobody waits for any more; at times one more, that has just left it.
     withdrawn: Arc<AtomicUsize>,
+    /// How many threads have a job in their hands.
+    busy: AtomicUsize,
+    /// Requests are refused since the queue is full.
+    full: Trouble,
     queue: Mutex<Queue>,
     /// There is something in the queue, or it is closed.
     work: Condvar,
@@ -354,18 +369,21 @@ impl Shared {
     /// Answers requests until the queue is closed and empty.
     fn run(&self) {
         while let Some(job) = self.next() {
+            let busy = Busy(self);
             // The extensions, which are dropped with the request, are types of the caller's own.
-            survive("what goes with a request", || self.answer(job));
+            survive("what goes with a request", || self.answer(job, busy));
         }
     }
 
-    fn answer(&self, job: Job) {
+    fn answer(&self, job: Job, busy: Busy<'_>) {
         if !job.crossing.take() {
             return;
         }
         observe::came(Some(job.came));
         let mut exchange = Crossed::new(job, self);
         survive("handler", || self.handler.handle(&mut exchange));
+        // First: whoever gets the reply may ask again at once, and must find that a thread is free.
+        drop(busy);
         exchange.conclude();
     }
 
@@ -373,6 +391,7 @@ impl Shared {
         let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
+                self.busy.fetch_add(1, Ordering::Relaxed);
                 return Some(job);
             }
             if queue.closed {
@@ -412,12 +431,22 @@ impl Drop for Alive {
     }
 }
 
+/// Counts a thread as busy until it is dropped; it was counted when it took its job.
+struct Busy<'a>(&'a Shared);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
 /// A century.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
+    use std::task::{Context, Waker};
 
     use super::*;
     use crate::Exchange;
@@ -458,6 +487,22 @@ mod tests {
         open.send(()).unwrap();
         workers.shutdown();
         assert_eq!((workers.wait(Duration::from_secs(10)), count()), (0, 0));
+    }
+
+    /// The threads were counted when they had come to wait, and so the first request of a program that allows no queue was refused, at times.
+    #[test]
+    fn without_a_queue_every_thread_is_there_from_the_start_and_again_after_each_reply() {
+        for _ in 0..50 {
+            let workers = Workers::builder(With(|| {})).threads(2).queue(0).start().unwrap();
+            for _ in 0..20 {
+                let mut calls = [workers.call(Request::default()).unwrap(), workers.call(Request::default()).unwrap()];
+                for call in &mut calls {
+                    while call.poll_reply(&mut Context::from_waker(Waker::noop())).is_pending() {
+                        std::thread::yield_now();
+                    }
+                }
+            }
+        }
     }
 
     #[test]

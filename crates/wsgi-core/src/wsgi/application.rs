@@ -17,7 +17,7 @@ use super::exception::traceback;
 use super::input::Body;
 use super::kit::Kit;
 use super::request_line::describe;
-use super::spool::{SpoolError, Spooled, UnsizedBody, spool};
+use super::spool::{Spooled, UnsizedBody, spool};
 use crate::observe::attaching;
 use crate::wire::{BodyLength, Known};
 use crate::{Exchange, Handler};
@@ -250,11 +250,7 @@ impl Handler for Application {
             match Python::attach(|py| py.detach(|| spool(exchange, memory, limit))) {
                 Ok(body) => spooled = Some(body),
                 Err(error) => {
-                    let request = describe(exchange.head());
-                    match &error {
-                        SpoolError::Body(_) => tracing::info!(target: "wsgi", request, "request body cannot be taken: {error}"),
-                        SpoolError::Disk(_) => tracing::error!(target: "wsgi", request, "request body cannot be taken: {error}"),
-                    }
+                    error.log(exchange.head());
                     let status = error.status();
                     return exchange.refuse(status, &format!("{status}\n"));
                 }

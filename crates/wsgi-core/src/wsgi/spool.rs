@@ -4,15 +4,18 @@
 //! no name, so nothing is left behind however the process ends.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use rustix::io::Errno;
 
 use super::harakiri::Overdue;
 use super::input::Pieces;
+use super::request_line::describe;
 use crate::Exchange;
-use crate::wire::Error;
+use crate::trouble::Trouble;
+use crate::wire::{Error, RequestHead};
 
 /// What happens to a request body whose length is not known before it is read: a chunked one of HTTP, or a FastCGI stream without
 /// `CONTENT_LENGTH`.
@@ -58,7 +61,7 @@ pub(super) enum SpoolError {
     #[error("{0}")]
     Body(io::Error),
     /// The disk is.
-    #[error("temporary file in {folder}: {0}", folder = std::env::temp_dir().display())]
+    #[error("temporary file: {0}")]
     Disk(io::Error),
 }
 
@@ -67,7 +70,24 @@ impl SpoolError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             SpoolError::Body(error) => body_status(error),
-            SpoolError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            SpoolError::Disk(error) => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StatusCode::INSUFFICIENT_STORAGE,
+                _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    /// Says it of this request: of the disk, which all requests have in common, when it begins.
+    pub(super) fn log(&self, head: &RequestHead) {
+        let request = describe(head);
+        match self {
+            SpoolError::Body(error) => tracing::info!(target: "wsgi", request, "request body cannot be taken: {error}"),
+            SpoolError::Disk(_) if !DISK.met() => {}
+            SpoolError::Disk(error) => {
+                let folder = std::env::temp_dir();
+                tracing::error!(target: "wsgi", request, "request bodies cannot be kept in temporary files in {}: {error}", folder.display());
+            }
         }
     }
 }
@@ -112,6 +132,9 @@ pub(super) fn spool(exchange: &mut dyn Exchange, memory: usize, limit: u64) -> R
     let place = match file {
         Some(mut file) => {
             file.rewind().map_err(SpoolError::Disk)?;
+            if let Some(count) = DISK.over() {
+                tracing::info!(target: "wsgi", "request bodies are kept in temporary files again; {count} requests were refused meanwhile");
+            }
             Place::File(file)
         }
         None => Place::Memory(held.join()),
@@ -144,4 +167,6 @@ impl Spooled {
     }
 }
 
+/// Temporary files cannot be made or written. All applications have the disk in common.
+static DISK: Trouble = Trouble::new();
 const READ_BYTES: usize = 64 * 1024;

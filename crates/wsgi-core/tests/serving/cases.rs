@@ -809,7 +809,19 @@ fn that_connections_have_to_wait_is_said_once() {
         assert_eq!(peer.reply(), "200 /a ");
     }
     assert_eq!(log.count(&about), 1);
-    // Nobody waits any more, so that it is news when somebody does.
+    // Nobody waits any more, and after a while that is news.
+    let over = format!(" accepting on {} again", server.address);
+    wait_until(|| {
+        // Not so soon that the one before may still have the only place.
+        std::thread::sleep(Duration::from_millis(50));
+        let mut peer = server.connect();
+        peer.send(b"/close 0\n");
+        assert_eq!(peer.reply(), "200 /close ");
+        assert_eq!(peer.stream.read(&mut [0]).unwrap(), 0);
+        log.count(&over) > 0
+    });
+    assert_eq!((log.count(&about), log.count(&over)), (1, 1));
+    // So it is when somebody does.
     wait_until(|| {
         let (mut one, mut two) = (server.connect(), server.connect());
         for peer in [&mut one, &mut two] {

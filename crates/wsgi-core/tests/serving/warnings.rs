@@ -1,8 +1,8 @@
-//! What a server warns of.
+//! What a server says to its operator.
 
 use std::sync::Mutex;
 
-/// The warnings of this process, kept from the first call on.
+/// What this process logs, kept from the first call on.
 pub(crate) struct Warnings;
 
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -20,7 +20,7 @@ impl Warnings {
 
 impl tracing::Subscriber for Warnings {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN
+        *metadata.level() <= tracing::Level::INFO
     }
 
     fn event(&self, event: &tracing::Event<'_>) {

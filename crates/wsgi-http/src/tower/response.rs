@@ -76,7 +76,8 @@ fn last(mut response: Response<WsgiBody>, version: Version) -> Response<WsgiBody
 
 /// There is no room for the request now.
 pub(super) fn overloaded(refused: Refused, retry_after: Duration) -> Response<WsgiBody> {
-    tracing::info!(target: "wsgi", "request refused: {refused}");
+    // The workers say that it is so.
+    tracing::debug!(target: "wsgi", "request refused: {refused}");
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, format!("{refused}\n"));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
     response

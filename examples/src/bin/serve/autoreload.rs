@@ -1,5 +1,6 @@
 //! For development: notices that a Python file in use has changed.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,15 +8,20 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_core::processes::{Touched, Worker};
 
+use crate::threads;
+
 /// Looks at the files of all modules, now and again and again from a thread of its own, and asks the master for new workers when one has changed.
 ///
 /// The workers of a version that cannot be imported never come to be; those of the last one that can go on, and look for the next change.
 ///
 /// `ignored`: names of modules whose files are not looked at.
-pub(crate) fn watch(worker: Worker, every: Duration, ignored: Vec<String>) {
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn watch(worker: Worker, every: Duration, ignored: Vec<String>) -> io::Result<()> {
     let mut touched = Touched::default();
     watch_modules(&mut touched, &ignored);
-    std::thread::spawn(move || {
+    threads::start("autoreload", move || {
         loop {
             std::thread::sleep(every);
             watch_modules(&mut touched, &ignored);
@@ -23,7 +29,7 @@ pub(crate) fn watch(worker: Worker, every: Duration, ignored: Vec<String>) {
                 worker.reload(&format!("{file:?} has changed"));
             }
         }
-    });
+    })
 }
 
 fn watch_modules(touched: &mut Touched, ignored: &[String]) {

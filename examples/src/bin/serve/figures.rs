@@ -1,6 +1,7 @@
 //! The figures of several processes on one port: each worker sends its own to the master, which tells those of all.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use wsgi_core::metrics::{Metrics, Snapshot, Stats};
 use wsgi_core::processes::Worker;
 use wsgi_core::server::{ListenAddress, Listener};
 
-use crate::Failure;
+use crate::{Failure, threads};
 
 /// What workers have said of themselves. Clones are the same.
 #[derive(Clone, Default)]
@@ -72,13 +73,13 @@ impl Figures {
     /// Tells them at this address, which the master before this one may still have: then as soon as it lets go of it.
     ///
     /// # Errors
-    /// The address cannot be had.
+    /// The address cannot be had, or the system gives no thread.
     pub(crate) fn tell(&self, address: &ListenAddress, follows: bool) -> Result<Option<Stats>, Failure> {
         let figures = self.clone();
         match listen(address, move || figures.snapshots()) {
             Err(_) if follows => {
                 let (figures, address) = (self.clone(), address.clone());
-                thread::spawn(move || {
+                let started = threads::start("figures", move || {
                     loop {
                         thread::sleep(EVERY);
                         if let Ok(listener) = Listener::bind(&address) {
@@ -92,6 +93,7 @@ impl Figures {
                         }
                     }
                 });
+                started.map_err(|error| Failure::SetUp(format!("cannot tell figures: {}", threads::explain(&error))))?;
                 Ok(None)
             }
             other => other.map(Some),
@@ -130,13 +132,16 @@ pub(crate) fn listen(address: &ListenAddress, source: impl Fn() -> Vec<Snapshot>
 }
 
 /// Sends a worker's figures to its master, again and again, from a thread of its own.
-pub(crate) fn report_on(metrics: Metrics, worker: Worker) {
-    thread::spawn(move || {
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn report_on(metrics: Metrics, worker: Worker) -> io::Result<()> {
+    threads::start("figures", move || {
         loop {
             report(&metrics, &worker);
             thread::sleep(EVERY);
         }
-    });
+    })
 }
 
 /// Sends them as they are now.

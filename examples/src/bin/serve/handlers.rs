@@ -19,6 +19,7 @@ use crate::Failure;
 use crate::options::Settings;
 use crate::replacement::Replacement;
 use crate::seeing::Seeing;
+use crate::threads;
 
 /// Puts everything in front of the applications that the settings ask for.
 ///
@@ -32,7 +33,7 @@ pub(crate) fn compose(
     seeing: &Seeing,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let watched = settings.requests.watched(applications, replacement);
-    let mut handler = watched.map_err(|error| Failure::SetUp(format!("cannot watch requests: {error}")))?;
+    let mut handler = watched.map_err(|error| Failure::SetUp(format!("cannot watch requests: {}", threads::explain(&error))))?;
     if let Some(files) = files {
         handler = Arc::new(files.otherwise(handler));
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use wsgi_core::access::{Datagrams, Destination, Lines, LogFile, Receiver, Rotation};
 use wsgi_core::processes::{Identity, Touched};
 
-use crate::Failure;
 use crate::collector::Collector;
+use crate::{Failure, threads};
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -283,17 +283,19 @@ impl Plan {
     }
 
     /// Does so in a process that has no master.
-    pub(crate) fn look_after(&self, reopen: Reopen) {
-        if let Some(mut due) = self.watch() {
-            thread::spawn(move || {
-                loop {
-                    thread::sleep(LOOK);
-                    if due() {
-                        reopen.reopen();
-                    }
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn look_after(&self, reopen: Reopen) -> io::Result<()> {
+        let Some(mut due) = self.watch() else { return Ok(()) };
+        threads::start("logs", move || {
+            loop {
+                thread::sleep(LOOK);
+                if due() {
+                    reopen.reopen();
                 }
-            });
-        }
+            }
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod grammar;
 mod handlers;
 mod help;
 mod listening;
+mod log;
 mod logs;
 mod nearest;
 mod options;
@@ -33,6 +34,7 @@ mod seeing;
 mod service;
 mod signals;
 mod static_files;
+mod threads;
 mod uwsgi;
 mod welcome;
 
@@ -51,12 +53,15 @@ use wsgi_core::wsgi::{ImportError, Interpreter, StartError};
 use collector::Collector;
 use configuration::{Configuration, Notice};
 use grammar::World;
+use log::{Log, say};
 use options::{Action, Settings, Target};
 use replacement::Replacement;
 use seeing::Seeing;
 use signals::Signals;
 
 fn main() -> ExitCode {
+    // Whoever writes too much gets an error. If that cannot be had, the system ends the process, and says why.
+    let _ = signals::survive_file_size_limit();
     // First of all: a process that a master has started finds something else at its standard input.
     let role = Role::of_this_process();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -162,11 +167,6 @@ fn told(failure: &Failure) -> u8 {
     }
 }
 
-/// Writes to standard error, in one piece, so that nothing an application prints comes in between. Nobody is left to tell if it fails.
-fn say(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
-}
-
 /// Does what this process is to do, until a signal or its master ends it.
 ///
 /// A worker has read the same options as its master, from the same arguments, variables and files. What is to be said about them has been said.
@@ -247,6 +247,10 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
     let seeing = Seeing::begin(&site.seeing, &site.logs, worker.as_ref())?;
+    let reopen = site.logs.reopen(seeing.lines(), site.collector.as_ref());
+    // Before the import, which may take long, and before anybody finds this process by its PID file.
+    let signals = Signals::catch(worker.is_some(), reopen.clone())
+        .map_err(|error| Failure::SetUp(format!("cannot catch signals: {}", threads::explain(&error))))?;
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {
         builder = builder.home(home);
@@ -261,7 +265,7 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
     seeing.python()?;
     environment::set(&settings.environment).map_err(Failure::SetUp)?;
 
-    let (bound, _pid_files) = match &worker {
+    let (bound, pid_files) = match &worker {
         Some(worker) => (listening::adopt(settings, worker.sockets())?, Vec::new()),
         None => (listening::bind(settings)?, settings.processes.settle(None)?),
     };
@@ -271,13 +275,14 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
         seeing.lines().for_each(|lines| lines.reopen());
     }
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
+    signals.keep((bound, pid_files));
     let applications = applications::load(&interpreter, std::mem::take(&mut site.targets), settings, &seeing)?;
     let replacement = Replacement::default();
     let handler = handlers::compose(settings, applications, site.files.take(), &replacement, &seeing)?;
 
     descriptors::allow(settings.max_connections);
-    // After the import: an application that installs handlers of its own must not keep the server from ending.
-    let signals = Signals::catch().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
+    let mut signals = signals.hold().map_err(|error| Failure::SetUp(format!("cannot catch signals: {error}")))?;
+    let (bound, _pid_files) = signals.take();
 
     let server = match &worker {
         // Also where there is but one: the next one is there before it goes.
@@ -285,27 +290,28 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
         None => Server::new(handler),
     };
     let server = seeing.of(server).threads(settings.threads).max_connections(settings.max_connections).timeouts(settings.timeouts.clone());
-    let running = listening::listen(server, bound).start().map_err(|error| Failure::SetUp(format!("cannot start threads: {error}")))?;
+    let no_thread = |error: io::Error| Failure::SetUp(format!("cannot start threads: {}", threads::explain(&error)));
+    let running = listening::listen(server, bound).start().map_err(no_thread)?;
 
     replacement.of(running.handle(), worker.clone());
-    seeing.running(running.handle());
+    seeing.running(running.handle()).map_err(no_thread)?;
     let is_worker = worker.is_some();
-    let reopen = site.logs.reopen(seeing.lines(), site.collector.as_ref());
     if !is_worker {
-        site.logs.look_after(reopen.clone());
+        site.logs.look_after(reopen.clone()).map_err(no_thread)?;
     }
     let urgency = match worker {
         Some(worker) => {
             // One of them is enough. Before anybody can know that it serves, so that no change of theirs is missed.
             if let Some(every) = settings.processes.autoreload.filter(|_| worker.number() == 1) {
-                autoreload::watch(worker.clone(), every, settings.processes.autoreload_ignored.clone());
+                let ignored = settings.processes.autoreload_ignored.clone();
+                autoreload::watch(worker.clone(), every, ignored).map_err(no_thread)?;
             }
             worker.ready().map_err(|error| Failure::SetUp(format!("the master has gone: {error}")))?;
-            signals.obey(worker, running.handle(), replacement.clone(), reopen)
+            signals.obey(worker, running.handle(), replacement.clone(), reopen).map_err(no_thread)?
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready(), reopen)
+            signals.end(running.handle(), service::ready().map_err(no_thread)?)
         }
     };
     running.wait();
@@ -343,8 +349,7 @@ fn start_logging(settings: &Settings) {
     // Without a word about what cannot be written: it would go the same way, and panic if nobody reads standard error any more.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     // Nothing to do if it fails, which it does only where logging was set up before.
-    let _ =
-        tracing::subscriber::set_global_default(log.with_max_level(settings.log_level).with_target(false).with_writer(io::stderr).finish());
+    let _ = tracing::subscriber::set_global_default(log.with_max_level(settings.log_level).with_target(false).with_writer(|| Log).finish());
 }
 
 fn python_version() -> &'static str {

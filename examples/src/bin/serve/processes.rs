@@ -12,7 +12,7 @@ use wsgi_core::wsgi::StartError;
 
 use crate::figures::Figures;
 use crate::options::Settings;
-use crate::{Failure, Site, VERSION, listening, python_version, say};
+use crate::{Failure, Site, VERSION, listening, python_version, say, threads};
 
 /// What the options of processes say.
 #[derive(Clone, Debug)]
@@ -254,7 +254,7 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     }
     master = master.reload_on_touch(Touched::new(processes.touch_reload.clone()));
     master = master.on_ready(move || say(&format!("serve {VERSION}, Python {}\n{}\n", python_version(), lines.join("\n"))));
-    match master.run().map_err(|error| Failure::SetUp(format!("cannot wait for processes: {error}")))? {
+    match master.run().map_err(|error| Failure::SetUp(format!("cannot start processes, or wait for them: {}", threads::explain(&error))))? {
         Ended::NotStarted(status) => Err(not_started(status)),
         _ => Ok(()),
     }

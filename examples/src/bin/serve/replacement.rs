@@ -8,6 +8,8 @@ use wsgi_core::processes::Worker;
 use wsgi_core::server::Handle;
 use wsgi_core::wsgi::Stuck;
 
+use crate::threads;
+
 /// Whether this process is to be replaced. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Replacement(Arc<Shared>);
@@ -60,7 +62,8 @@ impl Replacement {
     pub(crate) fn wind_up(&self) {
         let Some(server) = self.0.server.get().filter(|_| self.due()) else { return };
         let (shared, server) = (Arc::clone(&self.0), server.clone());
-        std::thread::spawn(move || {
+        let handle = server.clone();
+        let waits = threads::start("wind-up", move || {
             // Between two requests of a connection there is a moment in which none runs.
             let mut quiet_since = Instant::now();
             while quiet_since.elapsed() < QUIET {
@@ -71,6 +74,10 @@ impl Replacement {
             }
             server.hurry();
         });
+        if let Err(error) = waits {
+            tracing::error!("nobody can wait for the requests that still run, which are cut short: {error}");
+            handle.hurry();
+        }
     }
 
     /// Whether the process is to say by its status that it has to be started again.

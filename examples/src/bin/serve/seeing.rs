@@ -3,6 +3,7 @@
 //! Each process writes its own lines, to where [`crate::logs`] says. Where there is a master, the figures of all come together there
 //! ([`crate::figures`]).
 
+use std::io;
 use std::path::{self, Path};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use wsgi_core::wsgi::{self, Application};
 use wsgi_core::{Handler, Identified};
 
 use crate::logs::{Logs, Plan};
-use crate::{Failure, figures};
+use crate::{Failure, figures, say, threads};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -119,8 +120,8 @@ impl Seeing {
             let format = options.format()?;
             for destination in plan.access() {
                 let lines = Lines::open(destination.clone());
-                let lines = lines.map_err(|error| Failure::SetUp(format!("cannot log requests to {destination}: {error}")))?;
-                let log = AccessLog::new(format.clone(), lines).choose(choice.clone());
+                let cannot = |error| Failure::SetUp(format!("cannot log requests to {destination}: {}", threads::explain(&error)));
+                let log = AccessLog::new(format.clone(), lines.map_err(cannot)?).choose(choice.clone());
                 seeing.logs.push(Arc::new(log.believe_forwarded_for(options.forwarded_for).worker(number)));
             }
         }
@@ -148,9 +149,9 @@ impl Seeing {
         Python::attach(|py| wsgi::redirect_standard_error(py, wsgi::log_line)).map_err(Failure::set_up)
     }
 
-    /// The application, whose `wsgi.errors` is logged likewise.
+    /// The application, whose `wsgi.errors` is logged likewise, or goes where the log goes.
     pub(crate) fn application(&self, application: Application) -> Application {
-        if self.request_ids { application.errors(wsgi::log_line) } else { application }
+        if self.request_ids { application.errors(wsgi::log_line) } else { application.errors(say) }
     }
 
     /// The handler, seen by whatever was asked for.
@@ -166,14 +167,18 @@ impl Seeing {
     }
 
     /// Says that requests are answered; of a worker to its master, from now on again and again.
-    pub(crate) fn running(&self, server: Handle) {
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn running(&self, server: Handle) -> io::Result<()> {
         if let Some(metrics) = &self.metrics {
             metrics.server(server);
             metrics.set_ready(true);
             if let Some(worker) = &self.worker {
-                figures::report_on(metrics.clone(), worker.clone());
+                figures::report_on(metrics.clone(), worker.clone())?;
             }
         }
+        Ok(())
     }
 
     /// Says that none are answered any more: a worker that ends might be gone before its next report.
