@@ -125,7 +125,8 @@ impl Seeing {
         let reopen = Reopen { log_to: options.log_to.clone(), lines: None };
         let mut seeing =
             Seeing { reopen, log: None, metrics: None, worker: worker.cloned(), request_ids: options.request_ids, _stats: None };
-        let number = worker.map_or(0, Worker::number);
+        // As the figures have it, and uWSGI.
+        let number = worker.map_or(1, Worker::number);
         if let Some(choice) = options.chosen() {
             let destination = options.access_log.clone().unwrap_or(Destination::StandardError);
             let lines = Lines::open(destination.clone());
