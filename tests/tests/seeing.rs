@@ -96,12 +96,12 @@ fn everything_may_go_to_one_file() {
 
 #[test]
 fn only_failures_are_logged_where_only_those_are_asked_for() {
-    let mut server = serve(&["--disable-logging", "--log-5xx", "--log-format", "%(uri) %(status)", "--access-log", "-"]);
+    let mut server = serve(&["--disable-logging", "--log-5xx", "--log-format", "%(uri) %(status) %(wid)", "--access-log", "-"]);
     let address = server.address();
     get(address, "/good");
     get(address, "/raises");
     server.terminate();
-    assert_eq!(server.wait().stdout, "/raises 500\n");
+    assert_eq!(server.wait().stdout, "/raises 500 1\n");
 }
 
 #[test]

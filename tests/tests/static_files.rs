@@ -175,6 +175,12 @@ fn several_ranges_are_one_multipart_body() {
     // Of several of which one is there, that one.
     let seen = site.get("/static/text.txt", &[("Range", "bytes=2-3,20-")]);
     assert_eq!((seen.code(), seen.field("content-range"), seen.text().as_str()), (206, Some("bytes 2-3/10"), "23"));
+    // What the coding is of would be the whole body, with what separates the parts.
+    folders.write("files/text.txt.gz", "compressed", THEN);
+    let seen = site.get("/static/text.txt", &[("Range", "bytes=0-1,-2"), ("Accept-Encoding", "gzip")]);
+    assert_eq!((seen.code(), seen.field("content-encoding"), seen.text().as_str()), (200, Some("gzip"), "compressed"));
+    let seen = site.get("/static/text.txt", &[("Range", "bytes=-2"), ("Accept-Encoding", "gzip")]);
+    assert_eq!((seen.code(), seen.field("content-encoding"), seen.text().as_str()), (206, Some("gzip"), "ed"));
     // Parts that are left to the engine.
     let seen = site.get("/static/large.bin", &[("Range", "bytes=200000-299999,0-99999")]);
     let body = seen.body();

@@ -120,7 +120,12 @@ pub trait Exchange: Send {
                 Part::File { file, range } => self.send_file(&file, range),
             };
             if let Err(error) = sent {
-                tracing::error!(target: "wsgi", "reply broken off: {error}");
+                // Peers go away all the time; a file that cannot be read is somebody's to look at.
+                if self.disconnected() {
+                    tracing::debug!(target: "wsgi", "reply not taken: {error}");
+                } else {
+                    tracing::error!(target: "wsgi", "reply broken off: {error}");
+                }
                 self.abort();
                 return;
             }
@@ -131,8 +136,8 @@ pub trait Exchange: Send {
     /// Has `told` called when the reply that was finished is over: the system has taken the last of it, or will take no more. For whoever wants to
     /// know what becomes of a reply whose handler has left it; after `finish` or `finish_with`.
     ///
-    /// It is called once, soon after the handler's return or much later, on whichever thread finds out, and must not keep that waiting. Exchanges
-    /// that send everything before the handler returns, or cannot tell, give it back. A wrapper around another exchange hands this on.
+    /// It is called once, at once or much later, on whichever thread finds out, and must not keep that waiting. Exchanges that hand everything on
+    /// before the handler returns, or cannot tell, give it back. A wrapper around another exchange hands this on.
     fn when_over(&mut self, told: Told) -> Option<Told> {
         Some(told)
     }
@@ -185,8 +190,9 @@ pub trait Exchange: Send {
     }
 }
 
-/// Who is told what became of a reply, and how many bytes of it the system has taken, framing included: see [`Exchange::when_over`].
-pub type Told = Box<dyn FnOnce(Outcome, u64) + Send>;
+/// Who is told what became of a reply, and how many bytes of it the system has taken, framing included, where that is known: see
+/// [`Exchange::when_over`].
+pub type Told = Box<dyn FnOnce(Outcome, Option<u64>) + Send>;
 
 /// What became of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -175,10 +175,10 @@ impl<H: Handler> Handler for Observed<H> {
                 let rest = begun.elapsed().saturating_sub(record.spent.whole);
                 record.spent.writing += rest;
                 record.spent.whole += rest;
-                record.tell(&request, outcome, Some(taken), &observers);
+                record.tell(&request, outcome, taken, &observers);
             });
             if let Some(told) = exchange.when_over(told) {
-                told(Outcome::Whole, 0);
+                told(Outcome::Whole, None);
             }
         } else {
             record.tell(exchange.head(), outcome, exchange.taken(), &self.observers);

@@ -31,7 +31,8 @@
 //!   [`safe`](StaticFiles::safe).
 //! - **Names that begin with a dot** are not served, `.well-known` excepted: see [`dotfiles`](StaticFiles::dotfiles).
 //! - **`ETag`** is made of size and time, and strong once the file has been at rest for some seconds.
-//! - **Several ranges** are answered with `multipart/byteranges`; too many, or more bytes than the file has, with the whole file.
+//! - **Several ranges** are answered with `multipart/byteranges`; too many, more bytes than the file has, or those of a compressed file, with the
+//!   whole file.
 //! - **Compressed files** are chosen by `Accept-Encoding`. One that is older than its original is left alone, as it is of another state.
 
 mod codings;

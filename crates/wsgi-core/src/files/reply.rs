@@ -75,7 +75,11 @@ impl Answer {
                 return Answer { head, body: Body::None };
             }
             // Only `GET` has ranges (RFC 9110, 14.2).
-            Verdict::Send if reads => request.get(Known::HttpRange).map_or(Asked::Whole, |range| ranges::parse(range, size)),
+            Verdict::Send if reads => match request.get(Known::HttpRange).map_or(Asked::Whole, |range| ranges::parse(range, size)) {
+                // `Content-Encoding` would be said of what separates the parts as well.
+                Asked::Parts(ranges) if ranges.len() > 1 && found.coding.is_some() => Asked::Whole,
+                asked => asked,
+            },
             Verdict::Send | Verdict::SendWhole => Asked::Whole,
         };
         let mut head = ResponseHead::of(match asked {

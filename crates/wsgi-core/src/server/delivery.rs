@@ -27,7 +27,7 @@ impl Delivery {
 
     fn tell(&mut self, outcome: Outcome) {
         if let Some(told) = self.told.take() {
-            survive("observer", || told(outcome, self.taken));
+            survive("observer", || told(outcome, Some(self.taken)));
         }
     }
 }

@@ -374,9 +374,11 @@ impl Worker {
     /// The reply is sent. What now?
     fn follow(&mut self, connection: &mut Connection, next: Next) -> Step {
         connection.state = State::Reading;
-        if next != Next::Close(CloseReason::Reset) {
-            connection.delivered(Outcome::Whole);
-        }
+        connection.delivered(match next {
+            // The codec has found that it is not whole: fewer bytes than its head has promised, say.
+            Next::Close(CloseReason::Aborted | CloseReason::Reset) => Outcome::Aborted,
+            _ => Outcome::Whole,
+        });
         match next {
             Next::Request => Step::Again,
             Next::Close(CloseReason::UnreadBody | CloseReason::Refused) => {

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Extensions, StatusCode};
 
 use super::{Job, Reply, Shared, after};
-use crate::exchange::{self, Caller, Exchange};
+use crate::exchange::{self, Caller, Exchange, Outcome, Told};
 use crate::failure::Failure;
 use crate::wire::{Known, RequestHead, ResponseHead};
 
@@ -471,6 +471,17 @@ impl Exchange for Crossed<'_> {
             self.data(block);
             self.flush()
         })
+    }
+
+    fn when_over(&mut self, told: Told) -> Option<Told> {
+        let outcome = match (&self.lost, &self.end) {
+            (Some(_), _) => Outcome::Lost,
+            (None, Some(Reply::Aborted)) => Outcome::Aborted,
+            // The caller has what it takes.
+            _ => return Some(told),
+        };
+        told(outcome, None);
+        None
     }
 
     fn disconnected(&mut self) -> bool {

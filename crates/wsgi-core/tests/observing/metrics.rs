@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::serving::{IntoHandler, Of, PATIENCE, Started, answer, file_with, path, wait_for, wait_until};
 use wsgi_core::metrics::{Health, Metrics, Snapshot, Stats, prometheus};
 use wsgi_core::observe::Observed;
-use wsgi_core::wire::{Address, RequestHead, ResponseHead};
+use wsgi_core::wire::{Address, Known, RequestHead, ResponseHead};
 use wsgi_core::workers::{Request, Workers};
 use wsgi_core::{Exchange, Part};
 
@@ -116,6 +116,35 @@ fn a_reply_that_is_sent_without_its_handler_is_counted_when_it_is_over() {
     assert!(metrics.snapshot().counters.reply_body_bytes < 2 * (64 << 20));
     let ran: u64 = metrics.snapshot().threads.iter().map(|thread| thread.requests).sum();
     assert_eq!(ran, 2);
+}
+
+/// Where the thread itself sends the rest, it knows what became of it when it is done.
+#[test]
+fn a_reply_that_a_caller_leaves_is_lost() {
+    let metrics = Metrics::new();
+    let (whole, short) = (Arc::new(file_with(&vec![b'x'; 8 << 20])), Arc::new(file_with(b"short")));
+    let handler = Observed::new(
+        Of(move |exchange: &mut dyn Exchange| {
+            let file = if exchange.head().get(Known::PathInfo) == Some(b"/short") { &short } else { &whole };
+            exchange.start(&ResponseHead::plain(http::StatusCode::OK, 8 << 20));
+            exchange.finish_with(vec![Part::File { file: Arc::clone(file), range: 0..8 << 20 }]);
+        }),
+        [metrics.observer()],
+    );
+    let workers = Workers::builder(handler).threads(1).start().unwrap();
+    let call = workers.call(Request::default()).unwrap();
+    wait_until(|| metrics.snapshot().busy() == 1);
+    drop(call);
+    wait_until(|| metrics.snapshot().counters.requests() == 1);
+    let mut head = RequestHead::default();
+    head.set(Known::PathInfo, b"/short");
+    let call = workers.call(Request { head, ..Request::default() }).unwrap();
+    wait_until(|| metrics.snapshot().counters.requests() == 2);
+    drop(call);
+    let counters = metrics.snapshot().counters;
+    assert_eq!((counters.lost, counters.aborted), (1, 1));
+    workers.shutdown();
+    assert_eq!(workers.wait(PATIENCE), 0);
 }
 
 #[test]

@@ -115,7 +115,8 @@ impl Seeing {
     pub(crate) fn begin(options: &Options, plan: &Plan, worker: Option<&Worker>) -> Result<Seeing, Failure> {
         let mut seeing =
             Seeing { logs: Vec::new(), metrics: None, worker: worker.cloned(), request_ids: options.request_ids, _stats: None };
-        let number = worker.map_or(0, Worker::number);
+        // As the figures have it, and uWSGI.
+        let number = worker.map_or(1, Worker::number);
         if let Some(choice) = options.chosen() {
             let format = options.format()?;
             for destination in plan.access() {
