@@ -261,15 +261,17 @@ fn the_proxy_protocol_is_required_and_only_of_peers_that_are_allowed() {
 
 #[test]
 fn a_request_that_takes_too_long_is_interrupted_and_the_server_serves_on() {
-    let mut site = site(&["--harakiri", "0.5"]);
+    let mut site = site(&["--harakiri", "0.5", "--log-req-id", "--access-log", "-", "--log-format", "%(id)"]);
     for _ in 0..2 {
-        let reply = ask(TcpStream::connect(site.address).unwrap(), &lasting("/loop?a=b"));
+        let request = b"GET /loop?a=b HTTP/1.1\r\nHost: example.org\r\nX-Request-ID: given-1\r\n\r\n";
+        let reply = ask(TcpStream::connect(site.address).unwrap(), request);
         assert!(
             reply.starts_with("HTTP/1.1 504 Gateway Timeout\r\n") && reply.to_lowercase().contains("\r\nconnection: close\r\n"),
             "{reply}"
         );
     }
-    site.process.line_with("GET /loop?a=b takes longer than 500ms; its thread is in");
+    let line = site.process.line_with("GET /loop?a=b takes longer than 500ms; its thread is in");
+    assert!(line.contains("request{id=given-1}"), "{line}");
     site.process.line_with("in dawdle");
     assert!(ask(TcpStream::connect(site.address).unwrap(), &get("/", "")).starts_with("HTTP/1.1 200 "));
     site.process.terminate();

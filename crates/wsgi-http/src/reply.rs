@@ -132,7 +132,8 @@ pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// RFC 9110, 15.2.1.
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-const OVERDUE: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Type: text/plain\r\nContent-Length: 20\r\nConnection: close\r\n\r\n\
+const OVERDUE: &[u8] =
+    b"HTTP/1.1 504 Gateway Timeout\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\nConnection: close\r\n\r\n\
 504 Gateway Timeout\n";
 
 /// Also to HTTP/1.0: a server names the highest version that it speaks (RFC 9110, 2.5).

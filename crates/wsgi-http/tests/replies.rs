@@ -598,3 +598,21 @@ fn a_name_for_the_server_must_be_fit_for_a_field() {
     peer.start(&reply("200 OK", Some(0)));
     assert!(peer.heard().contains(concat!("Server: wsgi-rs/", env!("CARGO_PKG_VERSION"), "\r\n")));
 }
+
+/// It is sent by somebody who cannot reach the codec, and so knows neither the date nor the server's name.
+#[test]
+fn the_last_word_of_a_request_is_what_the_codec_would_have_answered() {
+    assert_eq!(Peer::new().codec.last_word(), None);
+    for method in ["GET", "HEAD"] {
+        let mut peer = Peer::asks(&format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        let word = String::from_utf8(peer.codec.last_word().unwrap().to_vec()).unwrap();
+        let text = "504 Gateway Timeout\n";
+        peer.start(&ResponseHead::plain(http::StatusCode::GATEWAY_TIMEOUT, text.len() as u64));
+        peer.data(text);
+        let answer = String::from_utf8(peer.out.clone()).unwrap();
+        let lines: Vec<&str> =
+            answer.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ") && !line.starts_with("Server: ")).collect();
+        assert_eq!(word, lines.concat());
+        assert_eq!(peer.codec.last_word(), None);
+    }
+}

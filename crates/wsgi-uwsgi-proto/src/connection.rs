@@ -26,6 +26,8 @@ use crate::request::Settings;
 pub(crate) trait Envelope: Send + 'static {
     /// What stands before the status: a status line's version, or the `Status` field of CGI.
     const STATUS: &'static [u8];
+    /// A whole reply of 504.
+    const OVERDUE: &'static [u8];
     /// The protocol itself, among those that are told by their first bytes.
     const KIND: Foreign;
     /// What it is called, and how nginx calls it.
@@ -225,6 +227,16 @@ impl<E: Envelope> Protocol for Connection<E> {
         }
     }
 
+    fn last_word(&self) -> Option<&'static [u8]> {
+        match self.phase {
+            Phase::Exchange(Exchange { reply: Reply::Unstarted, head_only: true, .. }) => {
+                Some(&E::OVERDUE[..E::OVERDUE.len() - b"504 Gateway Timeout\n".len()])
+            }
+            Phase::Exchange(Exchange { reply: Reply::Unstarted, .. }) => Some(E::OVERDUE),
+            _ => None,
+        }
+    }
+
     fn idle(&self) -> bool {
         matches!(self.phase, Phase::Head)
     }
@@ -255,6 +267,18 @@ fn reply_head(status: &[u8], head: &ResponseHead, out: &mut Vec<u8>) {
     out.extend_from_slice(head.lines());
     out.extend_from_slice(b"\r\n");
 }
+
+/// A whole reply of 504 behind what stands before its status.
+macro_rules! overdue {
+    ($before:literal) => {
+        concat!(
+            $before,
+            "504 Gateway Timeout\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n\r\n504 Gateway Timeout\n"
+        )
+        .as_bytes()
+    };
+}
+pub(crate) use overdue;
 
 /// Whatever version the request came in: a server names the highest that it speaks (RFC 9110, 2.5), and Apache takes no `HTTP/2`.
 pub(crate) const HTTP_STATUS: &[u8] = b"HTTP/1.1 ";

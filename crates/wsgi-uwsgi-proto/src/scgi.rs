@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use wsgi_core::wire::{Dialect, Error, Foreign, Limits, Link, Paths, Protocol, RequestHead};
 
-use crate::connection::{Connection, Envelope, Opened};
+use crate::connection::{Connection, Envelope, Opened, overdue};
 use crate::request::{Settings, shown, take_variable};
 
 /// SCGI as a listener speaks it: makes the codec of each connection.
@@ -71,6 +71,7 @@ struct Netstring;
 
 impl Envelope for Netstring {
     const STATUS: &'static [u8] = b"Status: ";
+    const OVERDUE: &'static [u8] = overdue!("Status: ");
     const KIND: Foreign = Foreign::Scgi;
     const NAMES: [&'static str; 2] = ["SCGI", "scgi_pass"];
 

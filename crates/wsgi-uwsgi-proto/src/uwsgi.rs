@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use wsgi_core::wire::{Dialect, Error, Foreign, Known, Limits, Link, Paths, Protocol, RequestHead};
 
-use crate::connection::{Connection, Envelope, HTTP_STATUS, Opened};
+use crate::connection::{Connection, Envelope, HTTP_STATUS, Opened, overdue};
 use crate::packet::{self, Header, Variables};
 use crate::request::{Settings, take_variable};
 
@@ -65,6 +65,7 @@ struct Packet;
 
 impl Envelope for Packet {
     const STATUS: &'static [u8] = HTTP_STATUS;
+    const OVERDUE: &'static [u8] = overdue!("HTTP/1.1 ");
     const KIND: Foreign = Foreign::Uwsgi;
     const NAMES: [&'static str; 2] = ["uwsgi", "uwsgi_pass"];
 

@@ -396,6 +396,26 @@ fn a_reply_that_breaks_off_is_reset_and_one_before_the_body_was_read_lingers() {
     assert_eq!(codec.finish(&mut out), Next::Close(CloseReason::Aborted), "without a reply");
 }
 
+/// It is sent by somebody who cannot reach the codec.
+#[test]
+fn the_last_word_of_a_request_is_what_the_codec_would_have_answered() {
+    for (make, bytes) in BOTH {
+        for method in ["GET", "HEAD"] {
+            let (mut head, mut out) = (RequestHead::default(), Vec::new());
+            let mut codec = make();
+            assert_eq!(codec.last_word(), None);
+            let mut input = BytesMut::from(&bytes(&[("REQUEST_METHOD", method), ("PATH_INFO", "/")], "")[..]);
+            assert_eq!(codec.poll(&mut input, &mut head, &mut out), Ok(Event::Head));
+            let word = codec.last_word().unwrap();
+            let text = "504 Gateway Timeout\n";
+            codec.start(&ResponseHead::plain(http::StatusCode::GATEWAY_TIMEOUT, text.len() as u64), &date(), &mut out);
+            codec.data(text.as_bytes(), &mut out);
+            assert_eq!(word, out, "{}", out.escape_ascii());
+            assert_eq!(codec.last_word(), None);
+        }
+    }
+}
+
 #[test]
 fn a_refusal_is_a_whole_reply_in_the_form_that_the_peer_reads() {
     for (make, bytes, expected) in [

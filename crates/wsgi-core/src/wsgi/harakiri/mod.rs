@@ -27,7 +27,8 @@
 //!
 //! Where a task waits for the reply and not a socket ([`Exchange::caller`]), it is answered in the same way, and its connection may go on.
 //!
-//! **What it costs.** Each request notes its beginning and its end in a slot of its thread's, behind a lock that nobody contends for.
+//! **What it costs.** Each request notes its beginning, that of its reply, its waits for the body and its end in a slot of its thread's, behind a
+//! lock that nobody contends for.
 //!
 //! **In scope:** telling, interrupting, and saying who does not come back. **Out of scope:** replacing the process.
 

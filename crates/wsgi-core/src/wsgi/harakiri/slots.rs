@@ -30,6 +30,8 @@ pub(super) struct State {
     /// Tells one request of a thread from the next.
     pub(super) serial: u64,
     pub(super) request: RequestLine,
+    /// What is logged of the request is logged in this, also by other threads.
+    pub(super) span: Option<tracing::Span>,
     pub(super) phase: Phase,
     /// The client's socket, which is open as long as the request has not ended.
     socket: Option<RawFd>,
@@ -76,6 +78,7 @@ impl Slot {
         state.began = Some(clock::now());
         state.serial += 1;
         state.request.note(exchange.head());
+        state.span = Some(tracing::Span::current());
         state.socket = exchange.socket().map(|socket| socket.as_raw_fd());
         state.last_word = exchange.last_word();
         state.caller = exchange.caller();
@@ -107,6 +110,7 @@ impl Slot {
         let mut state = self.lock();
         let began = state.began.take();
         state.socket = None;
+        state.span = None;
         state.last_word = None;
         state.caller = None;
         state.reading = false;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::Python;
+use tracing::Span;
 
 use super::slots::{Phase, Slot};
 use super::{OnStuck, SLOTS, Stuck, python};
@@ -114,8 +115,9 @@ impl Watch {
             }
             Phase::Asked(since) if over(since, self.grace.min(ENTER_WITHIN)) => {
                 state.interrupt();
-                let request = state.request.to_string();
+                let (request, span) = (state.request.to_string(), state.span.clone());
                 drop(state);
+                let _inside = span.as_ref().map(Span::enter);
                 tracing::error!(
                     target: "wsgi",
                     request,
@@ -136,7 +138,9 @@ impl Watch {
                     since: state.since(),
                     python_is_blocked: self.dumped.load(Ordering::Relaxed),
                 };
+                let span = state.span.clone();
                 drop(state);
+                let _inside = span.as_ref().map(Span::enter);
                 tracing::error!(target: "wsgi", request = stuck.request, "thread does not come back from its request after {:.1?}", stuck.since);
                 (self.on_stuck)(&stuck);
             }
@@ -165,8 +169,9 @@ impl Watch {
             if let Phase::Asked(_) = state.phase {
                 state.interrupt();
             }
-            let request = state.request.to_string();
+            let (request, span) = (state.request.to_string(), state.span.clone());
             drop(state);
+            let _inside = span.as_ref().map(Span::enter);
             // The request first, as what is in fields stands behind the text.
             tracing::error!(target: "wsgi", "{request} takes longer than {:?}; its thread is in\n{}", self.limit, traceback.trim_end());
         });

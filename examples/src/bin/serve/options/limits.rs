@@ -10,7 +10,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         short: None,
         value: Some("BYTES"),
         group: Group::Limits,
-        help: "The size of a request's body, 0 for no limit; larger ones are answered with 413",
+        help: "The size of a request's body, 0 for no limit but 1 GiB where its length is not known beforehand; larger ones are answered with 413",
         default: |settings| settings.limits.body_bytes.unwrap_or(0).to_string(),
         apply: |settings, value| number(value, 0..=u64::MAX).map(|n| settings.limits.body_bytes = Some(n).filter(|n| *n > 0)),
     },

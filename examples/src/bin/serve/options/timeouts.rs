@@ -95,7 +95,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         short: None,
         value: Some("SECONDS"),
         group: Group::Timeouts,
-        help: "For a request to end when --harakiri has interrupted it; then its client is cut off",
+        help: "For a request to end when --harakiri has interrupted it; then its client is cut off, with 504 where nothing was sent",
         default: |settings| in_seconds(settings.requests.harakiri_grace),
         apply: |settings, value| seconds(value).map(|time| settings.requests.harakiri_grace = time),
     },
