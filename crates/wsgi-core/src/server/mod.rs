@@ -247,6 +247,18 @@ impl Server {
     }
 }
 
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let listeners: Vec<_> = self.listeners.iter().map(|(listener, dialect)| (listener.local_address(), dialect.name())).collect();
+        f.debug_struct("Server")
+            .field("listeners", &listeners)
+            .field("threads", &self.threads)
+            .field("timeouts", &self.timeouts)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A server whose threads run. Dropping it does not stop them; [`Handle::shutdown`] does.
 pub struct Running {
     shared: Arc<Shared>,
@@ -292,6 +304,12 @@ impl Running {
     }
 }
 
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("threads", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
 /// Ends a running server, and tells what it is at. Clones are about the same one.
 #[derive(Clone)]
 pub struct Handle {
@@ -320,6 +338,12 @@ impl Handle {
     pub fn hurry(&self) {
         self.shared.advance(STOPPING);
         self.shared.hurry();
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
