@@ -41,6 +41,7 @@ where
         paused: false,
     };
     context.shutdown.unless_begun(acceptor.run()).await;
+    acceptor.door.close(&acceptor.listener);
     acceptor.drain();
     let Acceptor { door, incoming, listener, mut tasks, .. } = acceptor;
     drop((incoming, listener));

@@ -308,8 +308,7 @@ impl Running {
                 self.dismiss_successor();
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
-                // The last worker that closes its own ends the queue of those who wait to be accepted: nobody may come between.
-                self.master.sockets.clear();
+                self.close_sockets();
             }
             2 => {
                 tracing::info!(target: "wsgi", "{name} again: cutting short what still runs");
@@ -363,6 +362,17 @@ impl Running {
                 self.successor = Some(Successor { hand, until });
             }
             Err(error) => tracing::error!(target: "wsgi", "USR2: no new master can be started, this one goes on: {error}"),
+        }
+    }
+
+    /// Leaves the sockets to the workers, who accept what waits in them. The last one that closes its own ends the queue.
+    fn close_sockets(&mut self) {
+        // As long as another master serves them, they are its.
+        let ours = self.master.predecessor.is_none() || self.announced;
+        for Named { name, listener } in self.master.sockets.drain(..) {
+            if let Some(Err(error)) = ours.then(|| listener.turn_away()) {
+                tracing::debug!(target: "wsgi", "who connects to {name} in this moment may be lost: {error}");
+            }
         }
     }
 
