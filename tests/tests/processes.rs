@@ -288,13 +288,17 @@ fn a_new_master_takes_over_from_one_that_has_died() {
     let path = folder.path().join("a.sock");
     let mut site = Site::start(&["--processes", "2", "--http", path.to_str().unwrap()]);
     let address = site.address();
+    let workers = site.workers();
     site.write("hold", "");
     let next = site.upgrade();
     site.process.signal(Signal::KILL);
     site.process.lines_with("the master before this one has ended before this one was ready", 1);
     eventually("the PID file names it", || site.master() == Some(next));
+    eventually("the old workers end", || workers.iter().all(|worker| !lives(*worker)));
     site.remove("hold");
-    assert!(children(next).contains(&who(address)));
+    let worker = who(address);
+    let others = children(next);
+    assert!(others.contains(&worker), "{worker} of {others:?}; {}", site.process.stderr());
     send(next, Signal::TERM);
     eventually("it ends, and leaves nothing behind", || !lives(next) && !path.exists() && site.master().is_none());
 }
@@ -692,7 +696,7 @@ fn kind(line: &str) -> String {
 }
 
 /// The open files of a shell, and which signals it has not by default.
-const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; grep -E '^Sig(Blk|Ign)' /proc/$$/status";
+const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; grep -E '^Sig(Blk|Ign)' /proc/self/status";
 
 /// Sockets, pipes between processes, logs: none of it is for what the application starts, and neither is what signals mean here.
 #[test]
