@@ -146,7 +146,7 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
     match role {
         Role::Worker(worker) => serve(settings, site, Some(worker)),
         Role::Successor(predecessor) => processes::supervise(settings, &site, Some(predecessor)),
-        Role::First if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
+        Role::First if settings.processes.need_a_master() || processes::is_first_of_all() => processes::supervise(settings, &site, None),
         Role::First => serve(settings, site, None),
     }
 }
