@@ -154,7 +154,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear.
+/// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear. So do those about
+/// descriptors: what one passes to a program, another's programs may inherit.
 fn alone() -> MutexGuard<'static, ()> {
     static LOAD: Mutex<()> = Mutex::new(());
     LOAD.lock().unwrap_or_else(PoisonError::into_inner)
@@ -701,6 +702,7 @@ const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; gre
 /// Sockets, pipes between processes, logs: none of it is for what the application starts, and neither is what signals mean here.
 #[test]
 fn programs_that_an_application_starts_inherit_nothing() {
+    let _alone = alone();
     for processes in ["1", "2"] {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -872,24 +874,15 @@ fn a_master_is_alive_to_the_service_manager() {
 
 #[test]
 fn it_serves_the_sockets_that_it_was_activated_with() {
+    let _alone = alone();
     let [http, uwsgi] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let address = http.local_addr().unwrap();
-    for socket in [&http, &uwsgi] {
-        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
-    }
     for processes in ["1", "2"] {
         // Sent before there is a server.
         let mut early = Wire::tcp(address).unwrap();
         early.send(&Request::get("/")).unwrap();
-        let mut command = Command::new("bash");
-        let script = format!(
-            "exec 13<&{} 14<&{}; exec 3<&13 4<&14; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"",
-            http.as_raw_fd(),
-            uwsgi.as_raw_fd()
-        );
-        command.args(["-c", &script, "bash"]).arg(serve_program());
-        command.args(["--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", processes]);
-        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut command = activated(&http, &uwsgi);
+        command.args(["--processes", processes]);
         let mut process = Process::start(command);
         assert_eq!(collect(&mut early).code(), 200);
         assert_eq!(process.address(), address);
@@ -901,6 +894,39 @@ fn it_serves_the_sockets_that_it_was_activated_with() {
             process.terminate();
         }
         assert_eq!(process.wait().status.code(), Some(0));
+    }
+}
+
+/// A command that is given these two sockets as the service manager does it.
+fn activated(http: &TcpListener, uwsgi: &TcpListener) -> Command {
+    for socket in [http, uwsgi] {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
+    }
+    let mut command = Command::new("bash");
+    let script = format!(
+        "exec 13<&{} 14<&{}; exec 3<&13 4<&14 13<&- 14<&-; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"",
+        http.as_raw_fd(),
+        uwsgi.as_raw_fd()
+    );
+    command.args(["-c", &script, "bash"]).arg(serve_program()).args(["--module", "processes", "--chdir", apps().to_str().unwrap()]);
+    command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Who connects there would wait for ever, and nobody would know why.
+#[test]
+fn a_socket_that_it_was_activated_with_and_does_not_serve_is_told_and_closed() {
+    let _alone = alone();
+    for processes in ["1", "2"] {
+        let [http, uwsgi] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let mut command = activated(&http, &uwsgi);
+        command.args(["--http", "fd://3", "--processes", processes]).env("INHERITED", INHERITED);
+        let mut process = Process::start(command);
+        let address = process.address();
+        process.line_with("the socket fd://4 (uwsgi), with which this server was started, is not served: no option names it");
+        drop((http, uwsgi));
+        let text = get(address, "/child");
+        assert!(!text.contains("socket:"), "{text}");
     }
 }
 
