@@ -493,10 +493,13 @@ impl Running {
         if let Some(number) = self.crew.number(pid) {
             (self.master.on_ended)(number, process_id(pid));
         }
+        let served = self.hands.iter().any(|hand| hand.pid == pid && hand.ready);
         self.hands.retain(|hand| hand.pid != pid);
         match self.crew.ended(pid, Instant::now()) {
             None => tracing::debug!(target: "wsgi", "process {pid}, of which nobody else takes care, has ended ({status})"),
-            Some(End::Asked) if status.success() || self.ending > 1 => tracing::debug!(target: "wsgi", "process {pid} has ended"),
+            Some(End::Asked) if status.success() || self.ending > 1 || !served => {
+                tracing::debug!(target: "wsgi", "process {pid} has ended")
+            }
             Some(End::Asked) => tracing::warn!(target: "wsgi", "process {pid} was to end, and did not in order: {status}"),
             Some(End::Died { number }) => {
                 tracing::error!(target: "wsgi", "worker {number} (process {pid}) died: {status}");
