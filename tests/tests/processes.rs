@@ -903,11 +903,10 @@ fn activated(http: &TcpListener, uwsgi: &TcpListener) -> Command {
         rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
     }
     let mut command = Command::new("bash");
-    let script = format!(
-        "exec 13<&{} 14<&{}; exec 3<&13 4<&14 13<&- 14<&-; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"",
-        http.as_raw_fd(),
-        uwsgi.as_raw_fd()
-    );
+    // By way of numbers that are nobody's, and then by no others than those that are meant.
+    let (http, uwsgi) = (http.as_raw_fd(), uwsgi.as_raw_fd());
+    let moved = format!("exec 113<&{http} 114<&{uwsgi} {http}<&- {uwsgi}<&-; exec 3<&113 4<&114 113<&- 114<&-");
+    let script = format!("{moved}; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"");
     command.args(["-c", &script, "bash"]).arg(serve_program()).args(["--module", "processes", "--chdir", apps().to_str().unwrap()]);
     command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
     command
