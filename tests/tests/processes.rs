@@ -154,7 +154,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear.
+/// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear. So do those about
+/// descriptors: what one passes to a program, another's programs may inherit.
 fn alone() -> MutexGuard<'static, ()> {
     static LOAD: Mutex<()> = Mutex::new(());
     LOAD.lock().unwrap_or_else(PoisonError::into_inner)
@@ -288,13 +289,17 @@ fn a_new_master_takes_over_from_one_that_has_died() {
     let path = folder.path().join("a.sock");
     let mut site = Site::start(&["--processes", "2", "--http", path.to_str().unwrap()]);
     let address = site.address();
+    let workers = site.workers();
     site.write("hold", "");
     let next = site.upgrade();
     site.process.signal(Signal::KILL);
     site.process.lines_with("the master before this one has ended before this one was ready", 1);
     eventually("the PID file names it", || site.master() == Some(next));
+    eventually("the old workers end", || workers.iter().all(|worker| !lives(*worker)));
     site.remove("hold");
-    assert!(children(next).contains(&who(address)));
+    let worker = who(address);
+    let others = children(next);
+    assert!(others.contains(&worker), "{worker} of {others:?}; {}", site.process.stderr());
     send(next, Signal::TERM);
     eventually("it ends, and leaves nothing behind", || !lives(next) && !path.exists() && site.master().is_none());
 }
@@ -725,11 +730,12 @@ fn kind(line: &str) -> String {
 }
 
 /// The open files of a shell, and which signals it has not by default.
-const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; grep -E '^Sig(Blk|Ign)' /proc/$$/status";
+const INHERITED: &str = "for file in /proc/$$/fd/*; do readlink $file; done; grep -E '^Sig(Blk|Ign)' /proc/self/status";
 
 /// Sockets, pipes between processes, logs: none of it is for what the application starts, and neither is what signals mean here.
 #[test]
 fn programs_that_an_application_starts_inherit_nothing() {
+    let _alone = alone();
     for processes in ["1", "2"] {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -927,24 +933,15 @@ fn a_master_is_alive_to_the_service_manager() {
 
 #[test]
 fn it_serves_the_sockets_that_it_was_activated_with() {
+    let _alone = alone();
     let [http, uwsgi] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let address = http.local_addr().unwrap();
-    for socket in [&http, &uwsgi] {
-        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
-    }
     for processes in ["1", "2"] {
         // Sent before there is a server.
         let mut early = Wire::tcp(address).unwrap();
         early.send(&Request::get("/")).unwrap();
-        let mut command = Command::new("bash");
-        let script = format!(
-            "exec 13<&{} 14<&{}; exec 3<&13 4<&14; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"",
-            http.as_raw_fd(),
-            uwsgi.as_raw_fd()
-        );
-        command.args(["-c", &script, "bash"]).arg(serve_program());
-        command.args(["--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", processes]);
-        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut command = activated(&http, &uwsgi);
+        command.args(["--processes", processes]);
         let mut process = Process::start(command);
         assert_eq!(collect(&mut early).code(), 200);
         assert_eq!(process.address(), address);
@@ -956,6 +953,38 @@ fn it_serves_the_sockets_that_it_was_activated_with() {
             process.terminate();
         }
         assert_eq!(process.wait().status.code(), Some(0));
+    }
+}
+
+/// A command that is given these two sockets as the service manager does it.
+fn activated(http: &TcpListener, uwsgi: &TcpListener) -> Command {
+    for socket in [http, uwsgi] {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
+    }
+    let mut command = Command::new("bash");
+    // By way of numbers that are nobody's, and then by no others than those that are meant.
+    let (http, uwsgi) = (http.as_raw_fd(), uwsgi.as_raw_fd());
+    let moved = format!("exec 113<&{http} 114<&{uwsgi} {http}<&- {uwsgi}<&-; exec 3<&113 4<&114 113<&- 114<&-");
+    let script = format!("{moved}; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:uwsgi; exec \"$@\"");
+    command.args(["-c", &script, "bash"]).arg(serve_program()).args(["--module", "processes", "--chdir", apps().to_str().unwrap()]);
+    command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Who connects there would wait for ever, and nobody would know why.
+#[test]
+fn a_socket_that_it_was_activated_with_and_does_not_serve_is_told_and_closed() {
+    let _alone = alone();
+    for processes in ["1", "2"] {
+        let [http, uwsgi] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let mut command = activated(&http, &uwsgi);
+        command.args(["--http", "fd://3", "--processes", processes]).env("INHERITED", INHERITED);
+        let mut process = Process::start(command);
+        let address = process.address();
+        process.line_with("the socket fd://4 (uwsgi), with which this server was started, is not served: no option names it");
+        drop((http, uwsgi));
+        let text = get(address, "/child");
+        assert!(!text.contains("socket:"), "{text}");
     }
 }
 
@@ -1084,21 +1113,24 @@ fn the_first_process_of_a_container_takes_care_of_orphans() {
     if !allowed.is_ok_and(|output| output.status.success()) {
         return skip("unshare cannot make a namespace of processes: install util-linux, and be root");
     }
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(serve_program());
-    command.args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", "2"]);
-    command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
-    let mut process = Process::start(command);
-    let address = process.address();
-    let orphan = get(address, "/orphan");
-    assert!(orphan.parse::<u32>().is_ok(), "{orphan:?}");
-    eventually("the orphan is gone", || get(address, &format!("/exists/{orphan}")) == "False");
-    let first = *children(process.id()).first().expect("the first process of the namespace");
-    // The container would end with it.
-    send(first, Signal::USR2);
-    process.line_with("no new master is started: a container ends with its first process");
-    send(first, Signal::HUP);
-    process.line_with("reloaded: 2 workers ready");
-    send(first, Signal::TERM);
-    assert_eq!(process.wait().status.code(), Some(0));
+    // A single process could not tell its orphans from the application's own children, so that there is a master without being asked for.
+    for (processes, reloaded) in [("1", "reloaded: 1 worker ready"), ("2", "reloaded: 2 workers ready")] {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(serve_program());
+        command.args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", processes]);
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut process = Process::start(command);
+        let address = process.address();
+        let orphan = get(address, "/orphan");
+        assert!(orphan.parse::<u32>().is_ok(), "{orphan:?}");
+        eventually("the orphan is gone", || get(address, &format!("/exists/{orphan}")) == "False");
+        let first = *children(process.id()).first().expect("the first process of the namespace");
+        // The container would end with it.
+        send(first, Signal::USR2);
+        process.line_with("no new master is started: a container ends with its first process");
+        send(first, Signal::HUP);
+        process.line_with(reloaded);
+        send(first, Signal::TERM);
+        assert_eq!(process.wait().status.code(), Some(0));
+    }
 }

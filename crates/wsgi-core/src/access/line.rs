@@ -238,7 +238,7 @@ impl<'a> Line<'a> {
                 Outcome::Aborted => b"aborted",
                 Outcome::Lost => b"lost",
             }),
-            What::Lost => push_decimal((self.outcome == Outcome::Lost).into(), out),
+            What::Lost => number((self.outcome == Outcome::Lost).into(), out),
             What::RequestId => self.known(Known::HttpXRequestId, word(escape), out),
             What::Constant(text) => out.extend_from_slice(text.as_bytes()),
         }

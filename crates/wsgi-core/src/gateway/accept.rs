@@ -42,6 +42,7 @@ where
         trouble: Trouble::new(),
     };
     context.shutdown.unless_begun(acceptor.run()).await;
+    acceptor.door.close(&acceptor.listener);
     acceptor.drain();
     let Acceptor { door, incoming, listener, mut tasks, .. } = acceptor;
     drop((incoming, listener));

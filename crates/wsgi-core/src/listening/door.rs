@@ -37,6 +37,13 @@ impl Door {
         &self.local
     }
 
+    /// Lets nobody in any more who does not wait already ([`Listener::turn_away`]).
+    pub(crate) fn close(&self, listener: &Listener) {
+        if let Err(error) = listener.turn_away() {
+            tracing::debug!(target: "wsgi", "who connects to {} in this moment may be lost: {error}", self.local);
+        }
+    }
+
     /// The next connection that is let in, without waiting; the others are closed. The socket does not block. None: nobody waits.
     pub(crate) fn accept(&self, listener: &Listener) -> io::Result<Option<(OwnedFd, Link)>> {
         loop {

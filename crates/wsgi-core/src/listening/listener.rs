@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::net::SocketAddrUnix;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use super::allow::AllowFrom;
 use super::file::Made;
@@ -124,6 +124,8 @@ pub struct Listener {
     local: Address,
     allow: Option<AllowFrom>,
     made: Option<Made>,
+    /// By this program, so that it is this program's to end.
+    bound: bool,
     /// Goes after the socket, so that its number is not free for another before it is closed.
     _inherited: Option<Inherited>,
 }
@@ -177,7 +179,7 @@ impl Listener {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, format!("host {host:?} has no address"));
                 for address in (host.as_str(), *port).to_socket_addrs()? {
                     match bind_tcp(address, backlog) {
-                        Ok(socket) => return Listener::of(socket.into(), None, None),
+                        Ok(socket) => return Listener::of(socket.into(), None, None).map(|listener| listener.with_bound(true)),
                         Err(error) => last = error,
                     }
                 }
@@ -189,7 +191,7 @@ impl Listener {
                 let absolute = std::path::absolute(path)?;
                 let address = SockAddr::unix(&absolute).or_else(|_| SockAddr::unix(path))?;
                 let socket = bind_unix(&absolute, &address)?;
-                let mut listener = Listener::of(socket.into(), Some(&absolute), None)?;
+                let mut listener = Listener::of(socket.into(), Some(&absolute), None)?.with_bound(true);
                 listener.made = Some(Made::of(&absolute, options.backlog)?);
                 if options.unix_user.is_some() || options.unix_group.is_some() {
                     let cannot = |error| io::Error::other(format!("cannot change the socket's owner: {error}"));
@@ -234,6 +236,35 @@ impl Listener {
             self.made = Some(Made::of(path, BindOptions::default().backlog)?);
         }
         Ok(())
+    }
+
+    /// Lets nobody in any more: who waits to be accepted can still be, and who comes now is refused, over TCP when the socket is closed. Otherwise
+    /// those are lost who come between the last accept and the end of the socket: the system has let them in, and then resets them.
+    ///
+    /// That is so in every process that has this socket, and for good: it is for whoever ends last. Nothing happens to a socket that another
+    /// program has bound, such as a service manager, which has further use for it.
+    ///
+    /// # Errors
+    /// The system does not let us; then it is as if nobody had asked.
+    pub fn turn_away(&self) -> io::Result<()> {
+        if !self.bound {
+            return Ok(());
+        }
+        match self.local {
+            Address::Unix(_) => Ok(rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read)?),
+            Address::Tcp(_) => SockRef::from(&self.socket).attach_filter(&NOBODY_NEW),
+        }
+    }
+
+    /// Whether this program has bound it, maybe by a process before this one.
+    #[cfg(feature = "processes")]
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    pub(crate) fn with_bound(mut self, bound: bool) -> Listener {
+        self.bound = bound;
+        self
     }
 
     /// Says who may connect. A peer that may not is closed at once, and the log says so.
@@ -310,7 +341,7 @@ impl Listener {
             // where the application wants each block seen: waiting to fill a segment never helps.
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        Ok(Listener { socket, local, allow: None, made: None, _inherited: inherited })
+        Ok(Listener { socket, local, allow: None, made: None, bound: false, _inherited: inherited })
     }
 }
 
@@ -358,6 +389,21 @@ fn is_dead(path: &Path, address: &SockAddr) -> bool {
             .and_then(|socket| socket.connect(address))
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
+
+/// A filter for packets to a listening socket that drops what begins a connection, and nothing that completes one. In the language of `bpf(4)`; a
+/// packet is its TCP header and what follows.
+const NOBODY_NEW: [SockFilter; 5] = [
+    // The byte of the flags.
+    SockFilter::new(0x30, 0, 0, 13),
+    // Of these, SYN and ACK.
+    SockFilter::new(0x54, 0, 0, 0x12),
+    // If there is SYN alone, the next one, else the last one.
+    SockFilter::new(0x15, 0, 1, 0x02),
+    // Nothing of it.
+    SockFilter::new(0x06, 0, 0, 0),
+    // All of it.
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 #[cfg(test)]
 mod tests {
@@ -427,6 +473,47 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(folder.join("x.sock")).unwrap());
         drop(Listener::bind(&address).unwrap());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// What has come in until nobody waits any more.
+    fn accepted(listener: &Listener) -> usize {
+        std::iter::from_fn(|| rustix::net::accept(listener).ok()).count()
+    }
+
+    #[test]
+    fn who_comes_too_late_is_refused_and_who_waits_is_not_lost() {
+        let folder = std::env::temp_dir().join(format!("wsgi-listener-late-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.sock");
+        let listener = Listener::bind(&ListenAddress::Unix(path.clone())).unwrap();
+        let _waits = UnixStream::connect(&path).unwrap();
+        listener.turn_away().unwrap();
+        assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(accepted(&listener), 1);
+        drop(listener);
+        fs::remove_dir_all(&folder).unwrap();
+
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = Listener::bind(&address.parse().unwrap()) else { continue };
+            let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+            let _waits = std::net::TcpStream::connect(address).unwrap();
+            listener.turn_away().unwrap();
+            // The system says nothing to it for now.
+            let late = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)).unwrap_err();
+            assert_eq!(late.kind(), io::ErrorKind::TimedOut, "{late}");
+            assert_eq!(accepted(&listener), 1);
+            drop(listener);
+            assert_eq!(std::net::TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        }
+    }
+
+    #[test]
+    fn a_socket_that_another_has_bound_stays_open() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = Listener::adopt(socket.into()).unwrap();
+        listener.turn_away().unwrap();
+        std::net::TcpStream::connect(address).unwrap();
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!
 //! - A worker that is missing is started at once; one that died young waits longer each time.
 //! - A worker that is to be renewed goes only when its successor is ready, and only when everybody else is.
+//! - A worker that starts for a generation that is no longer wanted is stopped: who asks for another reload does not wait for it.
 //! - While no worker of a generation has been ready, one alone is started: what is wrong with it is said once.
 //! - If it fails, and there are others of an earlier generation, these go on as if nobody had asked for a new one.
 
@@ -135,7 +136,7 @@ impl<Id: Copy + PartialEq> Crew<Id> {
     pub(super) fn act(&mut self, now: Instant) -> Option<Act<Id>> {
         self.overdue(now).or_else(|| match self.stopping {
             Some(backlog) => self.dismiss(backlog, now),
-            None => self.retire(now).or_else(|| self.hire(now)),
+            None => self.retire(now).or_else(|| self.give_up(now)).or_else(|| self.hire(now)),
         })
     }
 
@@ -327,6 +328,15 @@ impl<Id: Copy + PartialEq> Crew<Id> {
             }
         }
         None
+    }
+
+    /// Stops who starts for a generation that nobody wants any more: it may take its whole time, or never be ready.
+    fn give_up(&mut self, now: Instant) -> Option<Act<Id>> {
+        let (wanted, until) = (self.wanted, now.checked_add(self.rules.grace));
+        let starts = |member: &&mut Member<Id>| member.generation < wanted && matches!(member.state, State::Starting { .. });
+        let member = self.members.iter_mut().find(starts)?;
+        member.state = State::Leaving { until };
+        Some(Act::Stop { id: member.id, backlog: Backlog::Others })
     }
 
     fn hire(&mut self, now: Instant) -> Option<Act<Id>> {
@@ -664,6 +674,18 @@ mod tests {
         assert_eq!(play.acts(), [format!("+{}", play.last)]);
         play.ready(play.last);
         assert!(play.crew.is_complete());
+    }
+
+    #[test]
+    fn nobody_waits_for_one_that_starts_for_what_is_no_longer_wanted() {
+        let mut play = Play::settled(2);
+        play.crew.reload();
+        assert_eq!(play.acts(), ["+3"]);
+        // It hangs, somebody sees why, and tries again.
+        play.crew.reload();
+        assert_eq!(play.acts(), ["-3"]);
+        assert_eq!(play.ends(3), (End::Asked, vec!["+4".to_owned()]));
+        assert_eq!(play.ready(4), ["-1"]);
     }
 
     #[test]

@@ -357,8 +357,7 @@ impl Running {
                 self.dismiss_successor();
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
-                // The last worker that closes its own ends the queue of those who wait to be accepted: nobody may come between.
-                self.master.sockets.clear();
+                self.close_sockets();
             }
             2 => {
                 tracing::info!(target: "wsgi", "{name} again: cutting short what still runs");
@@ -420,6 +419,17 @@ impl Running {
                 self.successor = Some(Successor { hand, until });
             }
             Err(error) => tracing::error!(target: "wsgi", "USR2: no new master can be started, this one goes on: {error}"),
+        }
+    }
+
+    /// Leaves the sockets to the workers, who accept what waits in them. The last one that closes its own ends the queue.
+    fn close_sockets(&mut self) {
+        // As long as another master serves them, they are its.
+        let ours = self.master.predecessor.is_none() || self.announced;
+        for Named { name, listener } in self.master.sockets.drain(..) {
+            if let Some(Err(error)) = ours.then(|| listener.turn_away()) {
+                tracing::debug!(target: "wsgi", "who connects to {name} in this moment may be lost: {error}");
+            }
         }
     }
 
@@ -540,12 +550,11 @@ impl Running {
         if let Some(number) = self.crew.number(pid) {
             (self.master.on_ended)(number, process_id(pid));
         }
-        let was_ready = self.hands.iter().any(|hand| hand.pid == pid && hand.ready);
+        let served = self.hands.iter().any(|hand| hand.pid == pid && hand.ready);
         self.hands.retain(|hand| hand.pid != pid);
         match self.crew.ended(pid, Instant::now()) {
             None => tracing::debug!(target: "wsgi", "process {pid}, of which nobody else takes care, has ended ({status})"),
-            // One that was not ready is told to end by a signal.
-            Some(End::Asked) if status.success() || self.ending > 1 || !was_ready => {
+            Some(End::Asked) if status.success() || self.ending > 1 || !served => {
                 tracing::debug!(target: "wsgi", "process {pid} has ended")
             }
             Some(End::Asked) => tracing::warn!(target: "wsgi", "process {pid} was to end, and did not in order: {status}"),

@@ -139,7 +139,7 @@ impl Role {
                 ));
             }
         };
-        let Welcome { number, max_requests, shares, input, sockets } = Welcome::read(welcome)?;
+        let Welcome { number, max_requests, shares, input, mut sockets } = Welcome::read(welcome)?;
         match input {
             Some(input) => rustix::stdio::dup2_stdin(input)?,
             None => rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?,
@@ -148,6 +148,8 @@ impl Role {
             let process = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
             Role::Successor(Predecessor { channel, sockets: Mutex::new(sockets), process })
         } else {
+            // Whether there will be others who serve them, only the master knows.
+            sockets = sockets.into_iter().map(|Named { name, listener }| Named { name, listener: listener.with_bound(false) }).collect();
             Role::Worker(Worker::new(channel, number, max_requests, shares, sockets)?)
         })
     }
@@ -192,7 +194,7 @@ impl Welcome {
         let mut descriptors = vec![shares.as_fd()];
         descriptors.extend(Some(input).filter(|_| terminal));
         for Named { name, listener } in sockets {
-            words.push(name.as_bytes());
+            words.extend([if listener.is_bound() { BOUND } else { GIVEN }, name.as_bytes()]);
             descriptors.push(listener.as_fd());
         }
         channel.send(&words, &descriptors)
@@ -207,11 +209,13 @@ impl Welcome {
         let shares = Shares::adopt(descriptors.next().ok_or_else(|| wrong("has sent no table of shares"))?)?;
         let input = if words.next().as_deref() == Some("terminal") { descriptors.next() } else { None };
         let names: Vec<String> = words.collect();
+        let names: Vec<(bool, &String)> = names.chunks_exact(2).map(|words| (words[0].as_bytes() == BOUND, &words[1])).collect();
         if names.len() != descriptors.len() {
             return Err(wrong(&format!("has sent {} sockets, expected {}", descriptors.len(), names.len())));
         }
-        let sockets =
-            names.into_iter().zip(descriptors).map(|(name, socket)| Listener::adopt(socket).map(|listener| Named { name, listener }));
+        let sockets = names.into_iter().zip(descriptors).map(|((bound, name), socket)| {
+            Listener::adopt(socket).map(|listener| Named { name: name.clone(), listener: listener.with_bound(bound) })
+        });
         Ok(Welcome {
             number: u32::try_from(worker).map_err(|_| wrong("has sent no number"))?,
             max_requests: Some(max_requests).filter(|requests| *requests > 0),
@@ -221,6 +225,10 @@ impl Welcome {
         })
     }
 }
+
+// What is said of each socket: who has bound it.
+const BOUND: &[u8] = b"bound";
+const GIVEN: &[u8] = b"given";
 
 #[cfg(test)]
 mod tests {
@@ -235,12 +243,13 @@ mod tests {
             .unwrap();
         let mut text = [0; 100];
         let length = rustix::net::recv(&theirs, &mut text[..], rustix::net::RecvFlags::PEEK).unwrap().0;
-        assert_eq!(&text[..length], b"3\x00500\0nothing\0http 127.0.0.1:0");
+        assert_eq!(&text[..length], b"3\x00500\0nothing\0bound\0http 127.0.0.1:0");
         let received = Channel::from(theirs).receive(false).unwrap();
         let Received::Message(message) = received else { panic!("{received:?}") };
         let welcome = Welcome::read(message).unwrap();
         assert_eq!((welcome.number, welcome.max_requests, welcome.input.is_some()), (3, Some(500), false));
         assert_eq!(welcome.sockets.len(), 1);
+        assert!(welcome.sockets[0].listener.is_bound());
         assert_eq!((welcome.sockets[0].name.as_str(), welcome.sockets[0].listener.local_address()), ("http 127.0.0.1:0", &address));
     }
 

@@ -323,7 +323,8 @@ pub struct Handle {
 
 impl Handle {
     /// Asks for a graceful end and returns at once: accepts nothing more, answers what was accepted, and ends when that is done or when
-    /// [`Timeouts::shutdown`] has passed. Further calls change nothing.
+    /// [`Timeouts::shutdown`] has passed. Further calls change nothing. Nobody else is to serve the sockets after that
+    /// ([`Listener::turn_away`]), unless they were bound by somebody else.
     pub fn shutdown(&self) {
         self.shared.advance(STOPPING);
     }
@@ -630,6 +631,9 @@ impl Shared {
     /// Waits for nobody on a listener any more, and takes what the system has accepted there already, unless it is others'.
     fn abandon(&self, entry: &Entry, socket: &Listener) {
         let _ = epoll::delete(&self.poller, socket);
+        if !self.leave_backlog.load(Ordering::SeqCst) {
+            entry.door.close(socket);
+        }
         while !self.leave_backlog.load(Ordering::SeqCst) {
             let Some(slot) = self.slots.claim() else { break };
             match entry.accept_from(socket) {

@@ -46,7 +46,20 @@ enum Dialect {
 /// # Errors
 /// What is in the way of the first that cannot be had, and what can be done.
 pub(crate) fn bind(settings: &Settings) -> Result<Vec<Bound>, Failure> {
-    wanted(settings).iter().map(|(speaks, address)| bind_one(settings, speaks, address)).collect()
+    let wanted = wanted(settings);
+    close_others(wanted.iter().map(|(_, address)| address).chain(&settings.seeing.stats));
+    wanted.iter().map(|(speaks, address)| bind_one(settings, speaks, address)).collect()
+}
+
+/// Closes what systemd has passed and nobody has named: it would be passed on to whatever the application starts.
+fn close_others<'a>(named: impl Iterator<Item = &'a ListenAddress>) {
+    let named: Vec<_> = named.collect();
+    for (descriptor, name) in systemd::sockets() {
+        let address = ListenAddress::Inherited(descriptor);
+        if !named.contains(&&address) && Listener::bind(&address).is_ok() {
+            tracing::warn!("the socket {address} ({name}), with which this server was started, is not served: no option names it");
+        }
+    }
 }
 
 /// The sockets of the master before this one, as far as they are still wanted, and new ones for what is wanted besides.

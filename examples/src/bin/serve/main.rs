@@ -199,7 +199,7 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
     }
     let outcome = match role {
         Role::Successor(predecessor) => processes::supervise(settings, &site, Some(predecessor)),
-        _ if settings.processes.need_a_master() => processes::supervise(settings, &site, None),
+        _ if settings.processes.need_a_master() || processes::is_first_of_all() => processes::supervise(settings, &site, None),
         _ => serve(settings, &mut site, None),
     };
     // Also what is wrong is for where everything goes.

@@ -186,6 +186,12 @@ impl Processes {
     }
 }
 
+/// Whether this is process 1, as a rule of a container: then it is to wait for processes that have lost their parent. One that runs Python cannot do
+/// that without taking from the application the ends of its own children.
+pub(crate) fn is_first_of_all() -> bool {
+    std::process::id() == 1
+}
+
 /// Binds the sockets, or takes them from the master before this one, and keeps the workers until the end.
 ///
 /// # Errors
