@@ -11,9 +11,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::net::SocketAddrUnix;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket, Type};
 
 use super::allow::AllowFrom;
 use crate::wire::Address;
@@ -122,6 +123,8 @@ pub struct Listener {
     local: Address,
     allow: Option<AllowFrom>,
     made: Option<Made>,
+    /// Somebody else keeps the socket open when this process has ended.
+    lent: bool,
     /// Goes after the socket, so that its number is not free for another before it is closed.
     _inherited: Option<Inherited>,
 }
@@ -204,7 +207,7 @@ impl Listener {
                 rustix::net::listen(&listener.socket, backlog)?;
                 Ok(listener)
             }
-            ListenAddress::Inherited(fd) => Listener::inherited(*fd),
+            ListenAddress::Inherited(fd) => Listener::inherited(*fd).map(|listener| listener.lent(true)),
         }
     }
 
@@ -216,12 +219,26 @@ impl Listener {
         if !rustix::net::sockopt::socket_acceptconn(&socket)? {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening socket: listen() was not called on it"));
         }
-        Listener::of(socket, None, None)
+        Listener::of(socket, None, None).map(|listener| listener.lent(true))
     }
 
     /// Leaves the file of a Unix socket where it is when this is dropped: another process listens there from now on.
     pub fn leave_file(&mut self) {
         self.made = None;
+    }
+
+    /// Says whether somebody else keeps the socket open when this process has ended: a service manager, say. Nothing is done to it then that
+    /// outlasts this process. So it is taken to be with sockets that were bound as `fd://` or [adopted](Self::adopt), and not with those that came from
+    /// another [master](crate::processes), which cannot know it.
+    pub fn lent(mut self, lent: bool) -> Listener {
+        self.lent = lent;
+        self
+    }
+
+    /// Whether somebody else keeps the socket open when this process has ended.
+    #[cfg(feature = "processes")]
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent
     }
 
     /// Removes the file of a Unix socket when this is dropped, as if it had been bound here. Nothing for other sockets.
@@ -234,6 +251,22 @@ impl Listener {
             self.made = Some(Made { path: path.clone(), device: file.dev(), inode: file.ino() });
         }
         Ok(())
+    }
+
+    /// Lets nobody in any more who has not knocked yet: who connects now hears nothing, asks again in a second, and is refused when the socket is
+    /// closed by then. Who has knocked still gets in, for which [`KNOCKED`] is time enough. Closed without this, a socket resets those whom the
+    /// system has let in since the last look, who may have sent a request by then.
+    ///
+    /// False where it cannot be done, or would outlast this process: for Unix sockets, and for those that are [lent](Self::lent).
+    pub(crate) fn turn_away(&self) -> bool {
+        if self.lent || !matches!(self.local, Address::Tcp(_)) {
+            return false;
+        }
+        let filtered = SockRef::from(&self.socket).attach_filter(&ALL_BUT_SYN);
+        if let Err(error) = &filtered {
+            tracing::debug!(target: "wsgi", "{} cannot be closed to new connections first: {error}", self.local);
+        }
+        filtered.is_ok()
     }
 
     /// Says who may connect. A peer that may not is closed at once, and the log says so.
@@ -298,7 +331,7 @@ impl Listener {
             // where the application wants each block seen: waiting to fill a segment never helps.
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
         }
-        Ok(Listener { socket, local, allow: None, made, _inherited: inherited })
+        Ok(Listener { socket, local, allow: None, made, lent: false, _inherited: inherited })
     }
 }
 
@@ -354,10 +387,29 @@ fn is_dead(path: &Path, address: &SockAddr) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
+/// How long somebody who has knocked may take to get in: the way of two packets, at most from the other side of the Earth. Shorter than the
+/// second after which a packet that was not heard is sent again.
+pub(crate) const KNOCKED: Duration = Duration::from_millis(300);
+
+/// Does not hear segments that only open a connection: of `SYN` and `ACK` (RFC 9293, 3.1) they have the first alone. A program of the
+/// classic BPF: operation, where to jump if so and if not, and a value.
+const ALL_BUT_SYN: [SockFilter; 5] = [
+    SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, FLAGS),
+    SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, SYN | ACK),
+    SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, SYN),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+];
+/// Where they are in the header of a segment, with which the filter's data begins.
+const FLAGS: u32 = 13;
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -403,6 +455,56 @@ mod tests {
             let error = Listener::bind(&ListenAddress::Inherited(fd)).unwrap_err();
             assert!(error.to_string().contains("is not a listening socket"), "{error}");
         }
+    }
+
+    /// A socket that is closed while others connect resets those whom the system has let in since the last look.
+    #[test]
+    fn whoever_connects_while_a_socket_is_closed_is_accepted_or_refused() {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    while let Ok(mut stream) = std::net::TcpStream::connect(address) {
+                        stream.write_all(b"?").unwrap();
+                        assert_eq!(stream.read(&mut [0; 1]).expect("an answer"), 1);
+                    }
+                })
+            })
+            .collect();
+        let answer = |until: Instant| {
+            let mut answered = 0;
+            while Instant::now() < until {
+                while let Ok(stream) = rustix::net::accept(&listener.socket) {
+                    let mut stream = std::net::TcpStream::from(stream);
+                    stream.read_exact(&mut [0; 1]).unwrap();
+                    stream.write_all(b"!").unwrap();
+                    answered += 1;
+                }
+            }
+            answered
+        };
+        while answer(Instant::now() + KNOCKED / 10) < 100 {}
+        assert!(listener.turn_away());
+        answer(Instant::now() + KNOCKED);
+        assert_eq!(answer(Instant::now() + KNOCKED / 10), 0, "somebody gets in");
+        drop(listener);
+        for client in clients {
+            client.join().expect("answers until it is refused");
+        }
+    }
+
+    #[test]
+    fn what_outlasts_the_process_is_not_done_to_the_sockets_of_others() {
+        use std::os::fd::IntoRawFd;
+        let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inherited = Listener::bind(&ListenAddress::Inherited(listen().into_raw_fd())).unwrap();
+        assert!(!inherited.turn_away());
+        let adopted = Listener::adopt(listen().into()).unwrap();
+        assert!(!adopted.turn_away());
+        assert!(adopted.lent(false).turn_away());
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!Listener::bind(&ListenAddress::Unix(folder.path().join("a.sock"))).unwrap().turn_away());
     }
 
     #[test]

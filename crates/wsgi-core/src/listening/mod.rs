@@ -6,4 +6,5 @@ mod listener;
 
 pub use self::allow::{AllowFrom, Network, NetworkError};
 pub(crate) use self::door::Door;
+pub(crate) use self::listener::KNOCKED;
 pub use self::listener::{AddressError, BindOptions, ListenAddress, Listener};

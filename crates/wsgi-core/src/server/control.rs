@@ -5,14 +5,26 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State};
-use super::{GIVE_WAY, IDLE_GRACE, Shared};
+use super::{GIVE_WAY, IDLE_GRACE, STOPPING, Shared};
 use crate::clock::{self, NEVER};
+use crate::listening::KNOCKED;
 use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.
 pub(super) fn run(shared: &Arc<Shared>) {
+    let mut turned_away = false;
     while !shared.stopping() {
-        shared.rest(tick(shared));
+        let delay = shared.delay();
+        if delay.is_some_and(|delay| delay.is_zero()) {
+            if !turned_away && shared.turn_away() {
+                turned_away = true;
+                shared.put_off(KNOCKED);
+            } else {
+                shared.advance(STOPPING);
+            }
+            continue;
+        }
+        shared.rest(delay.unwrap_or(Duration::MAX).min(tick(shared)));
         if shared.giving_way.swap(false, Ordering::SeqCst) {
             std::thread::sleep(GIVE_WAY);
             shared.resume_listeners();
