@@ -18,6 +18,7 @@ use super::signals::{self, Signals};
 use super::spawn::{self, Hand, Program};
 use super::systemd::Notifier;
 use super::{Named, PidFile, Predecessor, Shares, Touched};
+use crate::listening::KNOCKED;
 
 /// A master that is being put together. Nothing is started before [`run`](Master::run).
 pub struct Master {
@@ -32,11 +33,14 @@ pub struct Master {
     keep_trying: bool,
     touched: Touched,
     pid_file: Option<PidFile>,
+    shutdown_delay: Duration,
     on_ready: Option<Box<dyn FnOnce()>>,
+    on_ending: Option<OnEnding>,
     on_report: OnReport,
     on_reopen: Box<dyn FnMut()>,
 }
 
+type OnEnding = Box<dyn FnOnce(Ended)>;
 type OnReport = Box<dyn FnMut(u32, &[u8])>;
 
 /// How a master ended.
@@ -69,7 +73,9 @@ impl Master {
             keep_trying: false,
             touched: Touched::default(),
             pid_file: None,
+            shutdown_delay: Duration::ZERO,
             on_ready: None,
+            on_ending: None,
             on_report: Box::new(|_, _| {}),
             on_reopen: Box::new(|| {}),
         })
@@ -97,6 +103,16 @@ impl Master {
     /// requests.
     pub fn grace(mut self, time: Duration) -> Master {
         self.rules.grace = time;
+        self
+    }
+
+    /// How long the first `TERM` or `INT` waits, while workers still accept, and are told to [announce](super::Order::Announce) the end: for
+    /// balancers to learn of it. Not at all by default. The next signal ends the waiting, and counts as the first.
+    ///
+    /// When the time is over, nobody new is let in on sockets of TCP that were bound here, for 300 ms, before they are closed: see
+    /// [`Handle::shutdown_after`](crate::server::Handle::shutdown_after).
+    pub fn shutdown_delay(mut self, time: Duration) -> Master {
+        self.shutdown_delay = time;
         self
     }
 
@@ -157,6 +173,12 @@ impl Master {
         self
     }
 
+    /// What is to be done as soon as this master knows how it is going to end: before it waits for anything. It must not block.
+    pub fn on_ending(mut self, ending: impl FnOnce(Ended) + 'static) -> Master {
+        self.on_ending = Some(Box::new(ending));
+        self
+    }
+
     /// What is to be done with what a worker [reports](super::Worker::report): its number, and the report. It must not block.
     pub fn on_report(mut self, take: impl FnMut(u32, &[u8]) + 'static) -> Master {
         self.on_report = Box::new(take);
@@ -186,6 +208,7 @@ impl Master {
             announced: false,
             reloading: false,
             ending: 0,
+            leaving: None,
             outcome: None,
             look_at: now,
             watchdog_at: now,
@@ -209,11 +232,20 @@ struct Running {
     reloading: bool,
     /// How many times somebody asked for the end.
     ending: u32,
+    /// Somebody has, and workers still accept.
+    leaving: Option<Leaving>,
     outcome: Option<Ended>,
     /// When memory and files are to be looked at again.
     look_at: Instant,
     watchdog_at: Instant,
     notifier: Notifier,
+}
+
+/// The time between being asked to end, and ending.
+struct Leaving {
+    until: Option<Instant>,
+    /// Nobody new is let in.
+    turned_away: bool,
 }
 
 impl Running {
@@ -223,6 +255,7 @@ impl Running {
             self.listen();
             self.reap();
             self.look();
+            self.leave();
             while let Some(act) = self.crew.act(Instant::now()) {
                 self.perform(act);
             }
@@ -241,6 +274,9 @@ impl Running {
         let mut sooner = |at: Instant| until = Some(until.map_or(at, |until| until.min(at)));
         if self.looks() {
             sooner(self.look_at);
+        }
+        if let Some(at) = self.leaving.as_ref().and_then(|leaving| leaving.until) {
+            sooner(at);
         }
         if self.notifier.watchdog_interval().is_some() {
             sooner(self.watchdog_at);
@@ -261,6 +297,7 @@ impl Running {
         for signal in self.master.signals.come() {
             let name = signals::name(signal);
             match signal {
+                SIGTERM | SIGINT if self.may_wait() => self.announce_end(name),
                 SIGTERM | SIGINT => self.end(name),
                 SIGQUIT => {
                     self.end(name);
@@ -281,15 +318,56 @@ impl Running {
         }
     }
 
+    /// Whether there is somebody who serves until balancers have learned of the end.
+    fn may_wait(&self) -> bool {
+        !self.master.shutdown_delay.is_zero() && self.announced && !self.is_ending()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending > 0 || self.leaving.is_some() || self.outcome.is_some()
+    }
+
+    /// Somebody asks for the end, and everybody is to hear of it first.
+    fn announce_end(&mut self, name: &str) {
+        let delay = self.master.shutdown_delay;
+        tracing::info!(target: "wsgi", "{name}: ending in {delay:?}, for balancers to hear of it");
+        self.is_to_end(Ended::Stopped);
+        self.order_all(&[spawn::ANNOUNCE]);
+        self.leaving = Some(Leaving { until: Instant::now().checked_add(delay), turned_away: false });
+    }
+
+    /// Ends when that has been announced for long enough.
+    fn leave(&mut self) {
+        let now = Instant::now();
+        let Some(leaving) = self.leaving.as_mut().filter(|leaving| leaving.until.is_some_and(|until| until <= now)) else { return };
+        if !leaving.turned_away && self.master.sockets.iter().filter(|socket| socket.listener.turn_away()).count() > 0 {
+            *leaving = Leaving { until: Some(now + KNOCKED), turned_away: true };
+        } else {
+            self.end("it was announced for long enough");
+        }
+    }
+
+    /// Tells those who have to know before anything ends.
+    fn is_to_end(&mut self, how: Ended) {
+        if how == Ended::Stopped {
+            self.notifier.stopping();
+            if let Some(successor) = &self.successor {
+                kill(successor.pid, Signal::TERM);
+            }
+        }
+        if let Some(ending) = self.master.on_ending.take() {
+            ending(how);
+        }
+    }
+
     /// Somebody asks for the end, for the first time or again.
     fn end(&mut self, name: &str) {
         self.ending += 1;
         match self.ending {
             1 => {
                 tracing::info!(target: "wsgi", "{name}: ending when the running requests are done");
-                self.notifier.stopping();
-                if let Some(successor) = &self.successor {
-                    kill(successor.pid, Signal::TERM);
+                if self.leaving.take().is_none() {
+                    self.is_to_end(Ended::Stopped);
                 }
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
@@ -309,7 +387,7 @@ impl Running {
     }
 
     fn reload(&mut self, why: &str) {
-        if self.ending > 0 || self.outcome.is_some() {
+        if self.is_ending() {
             return;
         }
         tracing::info!(target: "wsgi", "{why}: replacing the workers one after the other");
@@ -320,7 +398,7 @@ impl Running {
 
     /// Starts the next master.
     fn upgrade(&mut self) {
-        let refused = if self.ending > 0 || self.outcome.is_some() {
+        let refused = if self.is_ending() {
             "this one is ending"
         } else if self.successor.is_some() {
             "it is starting already"
@@ -375,7 +453,7 @@ impl Running {
     fn heard(&mut self, pid: Pid, words: &[&[u8]]) {
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
         if self.successor.as_ref().is_some_and(|hand| hand.pid == pid) {
-            if words == [spawn::READY] && self.ending == 0 {
+            if words == [spawn::READY] && !self.is_ending() {
                 self.replaced(pid);
             }
             return;
@@ -389,6 +467,9 @@ impl Running {
                 }
                 if let Some(hand) = self.hands.iter_mut().find(|hand| hand.pid == pid) {
                     hand.ready = true;
+                    if self.leaving.is_some() {
+                        order(hand, &[spawn::ANNOUNCE]);
+                    }
                 }
             }
             [spawn::RENEW, why] => self.renew(pid, &text(why)),
@@ -415,6 +496,7 @@ impl Running {
         self.notifier.succeeded_by(pid.as_raw_nonzero().get().unsigned_abs());
         self.successor = None;
         self.outcome = Some(Ended::Replaced);
+        self.is_to_end(Ended::Replaced);
         for Named { mut listener, .. } in self.master.sockets.drain(..) {
             listener.leave_file();
         }
@@ -563,7 +645,7 @@ impl Running {
             if let Some(Err(error)) = self.master.pid_file.as_ref().map(PidFile::write) {
                 tracing::error!(target: "wsgi", "{error}");
             }
-            for Named { listener, .. } in &mut self.master.sockets {
+            for Named { listener, .. } in self.master.sockets.iter_mut().filter(|socket| !socket.listener.is_lent()) {
                 if let Err(error) = listener.take_file() {
                     tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
                 }

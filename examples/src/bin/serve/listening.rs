@@ -141,6 +141,9 @@ impl Bound {
         if (proxied || !speaks.is_http()) && !settings.allow_from.is_empty() {
             listener = listener.allow_from(AllowFrom::Networks(settings.allow_from.clone()));
         }
+        // Where it came from by way of another master, only the name tells it.
+        let lent = name.split(' ').nth(1).is_some_and(|address| matches!(address.parse(), Ok(ListenAddress::Inherited(_))));
+        listener = listener.lent(lent);
         let dialect = speaks.dialect(settings)?;
         Ok(Bound { name, speaks, listener, dialect, proxied })
     }

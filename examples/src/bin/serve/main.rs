@@ -226,7 +226,7 @@ fn serve(settings: &Settings, site: Site, worker: Option<Worker>) -> Result<(), 
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready(), seeing.reopen())
+            signals.end(running.handle(), settings.shutdown_delay, service::ready(), seeing.reopen())
         }
     };
     running.wait();

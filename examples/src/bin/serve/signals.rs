@@ -1,9 +1,11 @@
 //! Signals to a process that serves. Alone: TERM, INT and HUP end the server gracefully, a second one cuts short what still runs, a third ends the
-//! process at once; QUIT is as the first two. Under a master, the master's orders do that, and TERM has this process alone replaced.
+//! process at once; QUIT is as the first two. Where the end is to be announced first, the first one does that, and the next is the first. Under a master,
+//! the master's orders do that, and TERM has this process alone replaced.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator;
@@ -40,13 +42,14 @@ impl Signals {
         iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]).map(Signals)
     }
 
-    /// Ends the server when signals come, from a thread of its own.
-    pub(crate) fn end(self, server: Handle, service: Arc<Notifier>, reopen: Reopen) -> Urgency {
+    /// Ends the server when signals come, from a thread of its own. `delay`: how long the end is announced before.
+    pub(crate) fn end(self, server: Handle, delay: Duration, service: Arc<Notifier>, reopen: Reopen) -> Urgency {
         let urgency = Urgency::default();
         let told = urgency.clone();
         std::thread::spawn(move || {
             let mut signals = self.0;
             let mut count = 0;
+            let mut announced = delay.is_zero();
             for signal in signals.forever() {
                 let name = signal_name(signal).unwrap_or_default().trim_start_matches("SIG");
                 match signal {
@@ -61,6 +64,13 @@ impl Signals {
                         continue;
                     }
                     SIGQUIT => count = count.max(1) + 1,
+                    _ if count == 0 && !announced => {
+                        tracing::info!("{name}: ending in {delay:?}, for balancers to hear of it");
+                        service.stopping();
+                        server.shutdown_after(delay);
+                        announced = true;
+                        continue;
+                    }
                     _ => count += 1,
                 }
                 match count {
@@ -95,6 +105,7 @@ impl Signals {
                         }
                         replacement.wind_up();
                     }
+                    Order::Announce => handle.announce(),
                     Order::Hurry => told.hurry(&handle),
                     Order::ReopenLogs => reopen.reopen(),
                     Order::Orphaned => {
