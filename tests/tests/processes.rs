@@ -17,6 +17,7 @@ use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, Request, collect};
 use wsgi_tests::fixture::apps;
+use wsgi_tests::front::ports;
 use wsgi_tests::load::{Failure, Load};
 use wsgi_tests::process::{Process, build, serve_program};
 
@@ -280,6 +281,75 @@ fn the_end_under_load_answers_every_request_that_was_taken_in() {
     println!("{} answered, {unheard} connections closed before anybody had accepted them", tally.answered);
     let ended = site.ended();
     assert_eq!((ended.len(), ended.iter().sum::<usize>()), (2, tally.answered), "{:?}", tally.failures);
+}
+
+/// As in the test before, but nobody finds that the system has let it in where nobody looks any more.
+#[test]
+fn an_end_that_is_announced_resets_nobody() {
+    let _alone = alone();
+    for processes in ["1", "2"] {
+        let mut site = Site::start(&["--processes", processes, "--threads", "2", "--shutdown-delay", "0.5"]);
+        let load = Load::start(site.address(), "/sleep/1", CLIENTS);
+        load.wait_for(200);
+        let master = site.process.id();
+        site.process.terminate();
+        eventually("the server ends", || !lives(master));
+        let tally = load.finish();
+        // None goes on when it was refused.
+        assert_eq!(tally.failures, [const { Failure::Refused }; CLIENTS], "{}", site.process.stderr());
+        assert_eq!(site.ended().iter().sum::<usize>(), tally.answered);
+    }
+}
+
+#[test]
+fn an_end_that_is_announced_is_told_to_probes_at_once_and_cut_short_by_a_second_signal() {
+    for processes in ["1", "2"] {
+        let stats = ports::free();
+        let stats_address = stats.to_string();
+        let mut site = Site::start(&["--processes", processes, "--shutdown-delay", "1000", "--stats", &stats_address]);
+        let address = site.address();
+        let asked = |path: &str| Browser::new(stats).get(path);
+        eventually("it is ready", || asked("/readyz").code() == 200);
+        let workers = site.workers();
+        site.process.terminate();
+        site.process.line_with("TERM: ending in 1000s, for balancers to hear of it");
+        assert_eq!((asked("/readyz").code(), asked("/readyz").text().as_str()), (503, "stopping\n"));
+        assert_eq!(asked("/healthz").code(), 200);
+        // Workers hear of it a little later.
+        let closes = || {
+            let mut client = Wire::tcp(address).expect("it accepts");
+            client.send(&Request::get("/")).unwrap();
+            let seen = collect(&mut client);
+            assert_eq!(seen.code(), 200);
+            seen.field("connection") == Some("close")
+        };
+        eventually("replies close their connections", || (0..10).all(|_| closes()));
+        // Nothing is begun anew, but for what dies.
+        if processes == "2" {
+            site.signal(Signal::HUP);
+            site.signal(Signal::USR2);
+            site.process.line_with("USR2: no new master is started: this one is ending");
+            assert_eq!(site.workers(), workers);
+            send(*workers.first().unwrap(), Signal::KILL);
+            eventually("another takes its place", || site.workers().len() == 2 && site.workers() != workers && (0..10).all(|_| closes()));
+        }
+        site.process.terminate();
+        site.process.line_with("TERM: ending when the running requests are done");
+        eventually("it ends", || !lives(site.process.id()));
+        assert!(site.process.ended().is_some_and(|ended| ended.starts_with("exit status: 0;")));
+    }
+}
+
+#[test]
+fn quit_does_not_announce_anything() {
+    for processes in ["1", "2"] {
+        let mut site = Site::start(&["--processes", processes, "--shutdown-delay", "1000"]);
+        site.address();
+        site.process.signal(Signal::QUIT);
+        site.process.line_with("cutting short what still runs");
+        let process = site.process.id();
+        eventually("it ends", || !lives(process));
+    }
 }
 
 #[test]

@@ -11,16 +11,33 @@ use wsgi_core::server::{ListenAddress, Listener};
 
 use crate::Failure;
 
-/// What workers have said of themselves. Clones are the same.
+/// What workers have said of themselves, and the port on which it is told. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Figures(Arc<Mutex<Known>>);
+pub(crate) struct Figures {
+    known: Arc<Mutex<Known>>,
+    port: Arc<Mutex<Port>>,
+}
 
 #[derive(Default)]
 struct Known {
+    /// The master has been asked to end, whatever workers say.
+    stopping: bool,
     /// By process id: for a moment there are two with one number.
     latest: BTreeMap<u32, (Instant, Snapshot)>,
     /// By number: the newest process, and how many there were before it.
     replaced: BTreeMap<u32, (u32, u64)>,
+}
+
+/// Where figures are told.
+#[derive(Default)]
+enum Port {
+    /// Nowhere, or not yet.
+    #[default]
+    None,
+    /// Here, until this is dropped.
+    Open(Stats),
+    /// Nowhere any more: another master tells them.
+    HandedOver,
 }
 
 impl Figures {
@@ -29,7 +46,7 @@ impl Figures {
         let Some(mut snapshot) = std::str::from_utf8(report).ok().and_then(|line| Snapshot::from_line(line).ok()) else {
             return tracing::debug!("worker {worker} has sent figures that cannot be read");
         };
-        let mut known = self.known();
+        let mut known = known(&self.known);
         let pid = snapshot.pid;
         let is_new = !known.latest.contains_key(&pid);
         let (newest, restarts) = known.replaced.entry(worker).or_insert((pid, 0));
@@ -40,47 +57,69 @@ impl Figures {
         known.latest.insert(pid, (Instant::now(), snapshot));
     }
 
-    /// The figures of those that have not been silent for long, by number.
-    fn snapshots(&self) -> Vec<Snapshot> {
-        let mut known = self.known();
-        known.latest.retain(|_, (at, _)| at.elapsed() < SILENT);
-        let mut snapshots: Vec<Snapshot> = known.latest.values().map(|(_, snapshot)| snapshot.clone()).collect();
-        snapshots.sort_by_key(|snapshot| snapshot.worker);
-        snapshots
+    /// Says of all workers that they are stopping, before they know it themselves.
+    pub(crate) fn stopping(&self) {
+        known(&self.known).stopping = true;
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves the port to the next master.
+    pub(crate) fn hand_over(&self) {
+        *port(&self.port) = Port::HandedOver;
     }
 
     /// Tells them at this address, which the master before this one may still have: then as soon as it lets go of it.
     ///
     /// # Errors
     /// The address cannot be had.
-    pub(crate) fn tell(&self, address: &ListenAddress, follows: bool) -> Result<Option<Stats>, Failure> {
-        let figures = self.clone();
-        match listen(address, move || figures.snapshots()) {
+    pub(crate) fn tell(&self, address: &ListenAddress, follows: bool) -> Result<(), Failure> {
+        let source = Arc::clone(&self.known);
+        match listen(address, move || snapshots(&source)) {
             Err(_) if follows => {
                 let (figures, address) = (self.clone(), address.clone());
                 thread::spawn(move || {
-                    loop {
-                        thread::sleep(EVERY);
-                        if let Ok(listener) = Listener::bind(&address) {
-                            let source = figures.clone();
-                            match Stats::listen(listener, move || source.snapshots()) {
-                                // For as long as this process lives.
-                                Ok(stats) => std::mem::forget(stats),
-                                Err(error) => tracing::error!("cannot tell figures on {address}: {error}"),
-                            }
-                            return;
-                        }
+                    while !figures.tell_now(&address) {
+                        thread::sleep(AGAIN);
                     }
                 });
-                Ok(None)
             }
-            other => other.map(Some),
+            told => *port(&self.port) = Port::Open(told?),
         }
+        Ok(())
     }
+
+    /// Whether there is nothing more to be done to tell them at this address.
+    fn tell_now(&self, address: &ListenAddress) -> bool {
+        // Held meanwhile, so that a master that is replaced itself by now does not take the port from its successor.
+        let mut port = port(&self.port);
+        if matches!(*port, Port::HandedOver) {
+            return true;
+        }
+        let Ok(listener) = Listener::bind(address) else { return false };
+        let source = Arc::clone(&self.known);
+        match Stats::listen(listener, move || snapshots(&source)) {
+            Ok(stats) => *port = Port::Open(stats),
+            Err(error) => tracing::error!("cannot tell figures on {address}: {error}"),
+        }
+        true
+    }
+}
+
+/// The figures of those that have not been silent for long, by number.
+fn snapshots(all: &Mutex<Known>) -> Vec<Snapshot> {
+    let mut known = known(all);
+    known.latest.retain(|_, (at, _)| at.elapsed() < SILENT);
+    let mut snapshots: Vec<Snapshot> = known.latest.values().map(|(_, snapshot)| snapshot.clone()).collect();
+    snapshots.iter_mut().for_each(|snapshot| snapshot.stopping |= known.stopping);
+    snapshots.sort_by_key(|snapshot| snapshot.worker);
+    snapshots
+}
+
+fn known(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn port(port: &Mutex<Port>) -> MutexGuard<'_, Port> {
+    port.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Listens for those who ask for figures.
@@ -110,6 +149,8 @@ pub(crate) fn report(metrics: Metrics, worker: Worker) {
 
 /// How often workers send figures.
 const EVERY: Duration = Duration::from_millis(500);
+/// How often a master that follows another asks for the port: a probe that is refused meanwhile should not be refused twice.
+const AGAIN: Duration = Duration::from_millis(50);
 /// A worker that has sent nothing for so long is gone.
 const SILENT: Duration = Duration::from_secs(3);
 const MOST_THREADS: usize = 500;
@@ -132,7 +173,7 @@ mod tests {
         figures.take(1, &report_of(10, 1));
         figures.take(1, b"{");
         let told = |figures: &Figures| -> Vec<(u32, u32, u64)> {
-            figures.snapshots().iter().map(|snapshot| (snapshot.worker, snapshot.pid, snapshot.restarts)).collect()
+            snapshots(&figures.known).iter().map(|snapshot| (snapshot.worker, snapshot.pid, snapshot.restarts)).collect()
         };
         assert_eq!(told(&figures), [(1, 10, 0), (2, 20, 0)]);
         // The next one with this number is there before the one before it has gone, and says something last.
@@ -140,5 +181,9 @@ mod tests {
         figures.take(1, &report_of(10, 1));
         figures.take(1, &report_of(30, 2));
         assert_eq!(told(&figures), [(1, 10, 1), (1, 30, 1), (2, 20, 0)]);
+        let stopping = || Snapshot::sum(&snapshots(&figures.known)).stopping;
+        assert!(!stopping());
+        figures.stopping();
+        assert!(stopping());
     }
 }
