@@ -41,6 +41,9 @@ def application(environ, start_response):
     text = str(os.getpid())
     if what == "sleep":
         time.sleep(int(value) / 1000)
+    elif what == "wait-for":
+        while not os.path.exists(os.path.join(FOLDER, value)):
+            time.sleep(0.01)
     elif what == "version":
         text = VERSION
     elif what == "multiprocess":

@@ -335,9 +335,37 @@ fn an_end_that_is_announced_is_told_to_probes_at_once_and_cut_short_by_a_second_
         }
         site.process.terminate();
         site.process.line_with("TERM: ending when the running requests are done");
-        eventually("it ends", || !lives(site.process.id()));
-        assert!(site.process.ended().is_some_and(|ended| ended.starts_with("exit status: 0;")));
+        let mut ended = None;
+        eventually("it ends", || {
+            ended = site.process.ended();
+            ended.is_some()
+        });
+        assert!(ended.as_ref().is_some_and(|ended| ended.starts_with("exit status: 0;")), "{ended:?}");
     }
+}
+
+/// Otherwise a probe would hear of the end of the one for as long as its slowest request takes, while the other serves.
+#[test]
+fn the_next_master_tells_figures_while_the_one_before_still_answers() {
+    let stats = ports::free();
+    let mut site = Site::start(&["--master", "--threads", "2", "--stats", &stats.to_string()]);
+    let mut slow = Wire::tcp(site.address()).unwrap();
+    let ready = || {
+        // Between the two there is a moment in which nobody tells them.
+        let Ok(mut probe) = Wire::tcp(stats) else { return false };
+        probe.send(&Request::get("/readyz")).is_ok_and(|()| collect(&mut probe).head.is_some_and(|head| head.code == 200))
+    };
+    eventually("the first one is ready", ready);
+    let first = site.process.id();
+    slow.send(&Request::get("/wait-for/go")).unwrap();
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 1);
+    eventually("the next one is ready", ready);
+    assert!(lives(first) && site.master() != Some(first));
+    site.write("go", "");
+    assert_eq!(collect(&mut slow).code(), 200);
+    eventually("the first one ends", || !lives(first));
+    assert!(ready(), "{}", site.process.stderr());
 }
 
 #[test]

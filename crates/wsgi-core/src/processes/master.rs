@@ -330,9 +330,9 @@ impl Running {
     /// Somebody asks for the end, and everybody is to hear of it first.
     fn announce_end(&mut self, name: &str) {
         let delay = self.master.shutdown_delay;
-        tracing::info!(target: "wsgi", "{name}: ending in {delay:?}, for balancers to hear of it");
         self.is_to_end(Ended::Stopped);
         self.order_all(&[spawn::ANNOUNCE]);
+        tracing::info!(target: "wsgi", "{name}: ending in {delay:?}, for balancers to hear of it");
         self.leaving = Some(Leaving { until: Instant::now().checked_add(delay), turned_away: false });
     }
 
@@ -492,11 +492,11 @@ impl Running {
 
     /// The next master serves.
     fn replaced(&mut self, pid: Pid) {
+        self.is_to_end(Ended::Replaced);
         tracing::info!(target: "wsgi", "process {pid} has taken over: ending when the running requests are done");
         self.notifier.succeeded_by(pid.as_raw_nonzero().get().unsigned_abs());
         self.successor = None;
         self.outcome = Some(Ended::Replaced);
-        self.is_to_end(Ended::Replaced);
         for Named { mut listener, .. } in self.master.sockets.drain(..) {
             listener.leave_file();
         }

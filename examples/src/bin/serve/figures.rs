@@ -35,6 +35,7 @@ enum Port {
     #[default]
     None,
     /// Here, until this is dropped.
+    #[expect(dead_code, reason = "it is kept, and dropped at the right time")]
     Open(Stats),
     /// Nowhere any more: another master tells them.
     HandedOver,

@@ -65,9 +65,9 @@ impl Signals {
                     }
                     SIGQUIT => count = count.max(1) + 1,
                     _ if count == 0 && !announced => {
-                        tracing::info!("{name}: ending in {delay:?}, for balancers to hear of it");
                         service.stopping();
                         server.shutdown_after(delay);
+                        tracing::info!("{name}: ending in {delay:?}, for balancers to hear of it");
                         announced = true;
                         continue;
                     }
