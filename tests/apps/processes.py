@@ -37,6 +37,10 @@ def application(environ, start_response):
     global begun
     with lock:
         begun += 1
+    if environ["REQUEST_METHOD"] == "POST":
+        # Written before anything is done for it, so that it is known of what was begun and never answered.
+        with open(os.path.join(FOLDER, f"orders-{os.getpid()}"), "a") as orders:
+            orders.write(environ["wsgi.input"].read().decode() + "\n")
     what, _, value = environ["PATH_INFO"].strip("/").partition("/")
     text = str(os.getpid())
     if what == "sleep":

@@ -39,6 +39,7 @@ pub enum Failure {
 struct Shared {
     address: SocketAddr,
     path: String,
+    posts: bool,
     over: AtomicBool,
     answered: AtomicUsize,
     news: (Mutex<()>, Condvar),
@@ -47,9 +48,19 @@ struct Shared {
 impl Load {
     /// Starts so many clients that ask for this path.
     pub fn start(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::asking(address, path, clients, false)
+    }
+
+    /// Starts so many clients that post to this path, each time a body that no other request has.
+    pub fn posting(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::asking(address, path, clients, true)
+    }
+
+    fn asking(address: SocketAddr, path: &str, clients: usize, posts: bool) -> Load {
         let shared = Arc::new(Shared {
             address,
             path: path.to_owned(),
+            posts,
             over: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: Default::default(),
@@ -101,7 +112,7 @@ impl Shared {
                     }
                 },
             };
-            let mut request = Request::get(&self.path);
+            let mut request = if self.posts { Request::post(&self.path, order()) } else { Request::get(&self.path) };
             if !keeps {
                 request = request.field("Connection", "close");
             }
@@ -121,4 +132,10 @@ impl Shared {
         }
         failures
     }
+}
+
+/// A text that is given only once.
+fn order() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("order {}", COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -11,15 +11,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::Signal;
 use wsgi_tests::DEADLINE;
 use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, Request, collect};
+use wsgi_tests::eventually;
 use wsgi_tests::fixture::apps;
 use wsgi_tests::front::ports;
 use wsgi_tests::load::{Failure, Load};
-use wsgi_tests::process::{Process, build, serve_program};
+use wsgi_tests::process::{Process, build, children, lives, send, serve_program};
 
 /// `serve` with the application of these tests, a PID file, and a folder that both can write to.
 struct Site {
@@ -72,8 +73,8 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         // Another master may have taken over, which is not the child that `Process` ends. Workers end when their master does.
-        if let Some(process) = self.master().filter(|process| *process != self.process.id()) {
-            let _ = kill_process(pid(process), Signal::KILL);
+        if let Some(process) = self.master().filter(|process| *process != self.process.id() && lives(*process)) {
+            send(process, Signal::KILL);
         }
     }
 }
@@ -92,37 +93,6 @@ fn get(address: SocketAddr, path: &str) -> String {
 /// The process that answers a new connection.
 fn who(address: SocketAddr) -> u32 {
     get(address, "/").parse().expect("a number")
-}
-
-fn pid(process: u32) -> Pid {
-    Pid::from_raw(process.try_into().expect("a process id")).expect("a process id")
-}
-
-fn send(process: u32, signal: Signal) {
-    kill_process(pid(process), signal).expect("a process that is there");
-}
-
-fn lives(process: u32) -> bool {
-    // Of an orphan that has ended and that nobody has waited for yet, only the number is left.
-    test_kill_process(pid(process)).is_ok() && state(process).is_none_or(|state| state != 'Z')
-}
-
-fn state(process: u32) -> Option<char> {
-    fs::read_to_string(format!("/proc/{process}/stat")).ok()?.rsplit_once(") ")?.1.chars().next()
-}
-
-fn children(process: u32) -> BTreeSet<u32> {
-    let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|child| child.parse().ok()).filter(|child| lives(*child)).collect()
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear.
