@@ -63,6 +63,8 @@ fn django_behind_each_of_them() {
 fn every_example_is_started_by_a_test() {
     let mut known: Vec<&str> = table::ALL.iter().map(|pair| pair.config).collect();
     known.extend([table::NGINX_SEVERAL.config, "systemd/site.service", "systemd/site.socket", "README.md"]);
+    // By `machines.rs`.
+    known.extend(["nginx/several_machines.conf", "haproxy/several_machines.cfg"]);
     let mut found = Vec::new();
     let mut folders = vec![example::folder()];
     while let Some(folder) = folders.pop() {
