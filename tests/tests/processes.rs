@@ -707,6 +707,29 @@ fn it_serves_the_sockets_that_it_was_activated_with() {
     }
 }
 
+/// A master that has succeeded another knows of the socket only what it is called.
+#[test]
+fn a_socket_that_somebody_else_holds_is_as_it_was_when_the_next_master_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("held.sock");
+    let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::io::fcntl_setfd(&unix, rustix::io::FdFlags::empty()).unwrap();
+    rustix::io::fcntl_setfd(&tcp, rustix::io::FdFlags::empty()).unwrap();
+    let [unix_address, tcp_address] = [unix.as_raw_fd(), tcp.as_raw_fd()].map(|number| format!("fd://{number}"));
+    let arguments = ["--http", &unix_address, "--http", &tcp_address, "--master", "--shutdown-delay", "0.1", "--module", "processes"];
+    let mut process = Process::serve(arguments.into_iter().chain(["--chdir", apps().to_str().unwrap()]));
+    process.line_with("listening on");
+    process.signal(Signal::USR2);
+    let line = process.lines_with("has taken over", 1).remove(0);
+    let next: u32 = line.split("process ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    eventually("the old one ends", || !lives(process.id()));
+    send(next, Signal::TERM);
+    eventually("the next one ends", || !lives(next));
+    assert!(Wire::unix(&path).is_ok(), "its file is gone");
+    assert!(Wire::tcp(tcp.local_addr().unwrap()).is_ok(), "it does not hear who connects");
+}
+
 /// Says why a test is skipped, or that it must not be: in CI.
 fn skip(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
