@@ -28,6 +28,7 @@ PACKAGES = {"serve": "wsgi-examples"}
 
 SERVER_CORE = 0
 LOAD_CORE = 1
+ALL_CORES = "0-1"
 
 
 class Failed(Exception):
@@ -90,13 +91,13 @@ def serve_command(port, module, threads=1, *more, program=None):
 class Server:
     """A process tree on the server core that accepts connections at `port`, or at the path of a Unix socket. Use it with `with`."""
 
-    def __init__(self, command, port, environment=()):
+    def __init__(self, command, port, environment=(), cores=SERVER_CORE):
         LAB.mkdir(parents=True, exist_ok=True)
         self.port = port
         self.log = LAB / "server.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                ["taskset", "-c", str(SERVER_CORE), *map(str, command)],
+                ["taskset", "-c", str(cores), *map(str, command)],
                 cwd=APPS,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **dict(environment)},
                 stdin=subprocess.DEVNULL,
@@ -227,9 +228,9 @@ def pin_to_load_core():
     os.sched_setaffinity(0, {LOAD_CORE})
 
 
-def wrk(port, seconds, connections=64, path="/", headers=(), post=None):
+def wrk(port, seconds, connections=64, path="/", headers=(), post=None, cores=LOAD_CORE, nice=0):
     """Runs the load generator; gives what load.lua prints."""
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    command = ["taskset", "-c", str(cores), "nice", "-n", str(nice), "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", "10s", "--script", str(BENCHES / "load.lua")]
     for header in headers:
         command += ["--header", header]

@@ -76,6 +76,7 @@ python.stop(std::time::Duration::from_secs(5));
 //! Python's own files are found from where libpython lies when the program runs, wherever that is by then.
 
 #![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod access;
 mod clock;

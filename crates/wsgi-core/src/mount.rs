@@ -56,6 +56,15 @@ impl Mount {
     }
 }
 
+impl std::fmt::Debug for Mount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mount")
+            .field("places", &self.places.iter().map(|(prefix, _)| prefix.escape_ascii().to_string()).collect::<Vec<_>>())
+            .field("otherwise", &self.otherwise.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Handler for Mount {
     fn handle(&self, exchange: &mut dyn Exchange) {
         let path = exchange.head().get(Known::PathInfo).unwrap_or_default();

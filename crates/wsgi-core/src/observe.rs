@@ -50,6 +50,7 @@ pub trait Observer: Send + Sync {
 /// One request that was handled.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
+#[derive(Debug)]
 pub struct Seen<'a> {
     /// The request's variables, as they were when the handler returned: handlers in front may have changed them.
     pub request: &'a RequestHead,
@@ -143,6 +144,12 @@ impl<H: Handler> Observed<H> {
         let observers: Arc<[_]> = observers.into_iter().collect();
         let keeps_reply = observers.iter().any(|observer| observer.wants_reply());
         Observed { handler, observers, keeps_reply }
+    }
+}
+
+impl<H: std::fmt::Debug> std::fmt::Debug for Observed<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observed").field("handler", &self.handler).field("observers", &self.observers.len()).finish_non_exhaustive()
     }
 }
 

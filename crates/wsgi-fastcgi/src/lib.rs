@@ -80,7 +80,7 @@
 //! | `SERVER_PROTOCOL` | `HTTP/1.1` where it is missing or empty |
 //! | `REMOTE_ADDR` and `REMOTE_PORT` | the connection's where there is no `REMOTE_ADDR`; empty and left out on a Unix socket |
 //! | `SERVER_NAME` | where it is missing or empty (nginx without `server_name`) `SERVER_ADDR`, or else the connection's, or `localhost` |
-//! | `SERVER_PORT` | the connection's where it is missing or empty, or 80 |
+//! | `SERVER_PORT` | the connection's, if `SERVER_NAME` is; left out where it is empty otherwise, for the port of the scheme |
 //! | `GATEWAY_INTERFACE`, `RAW_URI` | `CGI/1.1`, and the same as `REQUEST_URI`, unless they are sent |
 //!
 //! A body of unknown length ([`BodyLength::Unknown`](wsgi_core::wire::BodyLength::Unknown)) ends where its stream does. One that ends before
@@ -127,9 +127,9 @@
 //!
 //! None.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod client;
-mod foreign;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -177,7 +177,7 @@ impl Reply {
 
     /// Queues a whole reply that says why there is no other.
     pub(crate) fn refuse(&mut self, error: &Error, head_only: bool, out: &mut Vec<u8>) {
-        let (head, text) = refusal(error);
+        let (head, text) = error.reply();
         self.start(&head, head_only, out);
         self.data(text.as_bytes(), out);
         self.finish(out);
@@ -196,25 +196,9 @@ fn entry_end(text: &[u8]) -> usize {
 
 /// Queues a whole reply outside of any record, for a peer that speaks another protocol.
 pub(crate) fn refuse_foreign(status: &[u8], error: &Error, out: &mut Vec<u8>) {
-    let (head, text) = refusal(error);
+    let (head, text) = error.reply();
     cgi_head(status, &head, out);
     out.extend_from_slice(text.as_bytes());
-}
-
-/// The head and the text of a reply that says why a request is refused.
-fn refusal(error: &Error) -> (ResponseHead, String) {
-    let mut text = error.to_string();
-    if text.len() > REFUSAL_BYTES {
-        let end = (0..=REFUSAL_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
-        text.truncate(end);
-        text.push_str("...");
-    }
-    text.push('\n');
-    let mut head = ResponseHead::plain(error.status(), text.len() as u64);
-    // The text may quote what was sent; no browser is to take that for a page.
-    let nosniff = head.field(b"X-Content-Type-Options", b"nosniff");
-    debug_assert!(nosniff.is_ok());
-    (head, text)
 }
 
 fn cgi_head(status: &[u8], head: &ResponseHead, out: &mut Vec<u8>) {
@@ -225,6 +209,5 @@ fn cgi_head(status: &[u8], head: &ResponseHead, out: &mut Vec<u8>) {
 
 /// Always there: without it 200 is meant, or 302 if there is a `Location` (RFC 3875, 6.2).
 const STATUS: &[u8] = b"Status: ";
-const REFUSAL_BYTES: usize = 500;
 /// nginx cuts an entry of its log after 2 KiB, and the request takes its part of that.
 const ENTRY_BYTES: usize = 1024;

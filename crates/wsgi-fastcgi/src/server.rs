@@ -17,13 +17,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use wsgi_core::wire::{BodyLength, CloseReason, Error, Event, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
+use wsgi_core::wire::{BodyLength, CloseReason, Ends, Error, Event, Foreign, HttpDate, Link, Next, Protocol, RequestHead, ResponseHead};
 
-use crate::foreign::Foreign;
 use crate::params::{self, Pairs};
 use crate::record::{self, FIXED_BYTES, Header, KEEP_CONN, MOST_UNPADDED, RESPONDER, kind, status};
 use crate::reply::{self, Reply};
-use crate::request::{self, Ends, Facts, Settings};
+use crate::request::{self, Facts, Settings};
 
 /// The server's half of one FastCGI connection.
 #[derive(Debug)]
@@ -46,8 +45,8 @@ enum Standing {
     New,
     /// The peer speaks FastCGI.
     Good,
-    /// The peer speaks something else.
-    Foreign(Foreign),
+    /// The peer speaks something else, and perhaps what it is is known.
+    Foreign(Option<Foreign>),
     /// The peer broke the protocol, so where the next record begins cannot be told.
     Broken,
     /// There is nothing more to read or to say.
@@ -102,7 +101,7 @@ impl Connection {
     pub(crate) fn new(settings: Arc<Settings>, link: &Link) -> Connection {
         Connection {
             settings,
-            ends: Ends::new(link),
+            ends: Ends::of(link),
             standing: Standing::New,
             record: Rest { meaning: Meaning::Stray, content: 0, padding: 0 },
             request: None,
@@ -126,12 +125,11 @@ impl Connection {
                 return Ok(event);
             }
             if self.standing == Standing::New {
-                if let Some(foreign) = Foreign::recognise(input) {
+                let Some(&first) = input.first_chunk() else { return Ok(Event::NeedInput) };
+                if first[0] != record::VERSION {
+                    let foreign = Foreign::recognise(first);
                     self.standing = Standing::Foreign(foreign);
-                    return Err(foreign.error(input));
-                }
-                if input.first() != Some(&record::VERSION) {
-                    return Ok(Event::NeedInput);
+                    return Err(foreign.map_or_else(|| unknown(first), |foreign| foreign.refusal("FastCGI", "fastcgi_pass")));
                 }
                 self.standing = Standing::Good;
             }
@@ -521,7 +519,7 @@ impl Protocol for Connection {
     fn refuse(&mut self, error: &Error, _: &HttpDate, out: &mut Vec<u8>) {
         match (self.standing, self.request.take()) {
             (Standing::Foreign(foreign), _) => {
-                if let Some(status) = foreign.status_line() {
+                if let Some(status) = foreign.and_then(Foreign::before_status) {
                     reply::refuse_foreign(status, error, out);
                 }
             }
@@ -553,6 +551,11 @@ fn whole_params(header: Header, input: &[u8]) -> Option<(Range<usize>, usize, He
     let stdin = at(stdin_at).filter(|stdin| stdin.kind == kind::STDIN)?;
     let stream = Header::BYTES..Header::BYTES + usize::from(header.content);
     (header.content > 0).then_some((stream, stdin_at, stdin))
+}
+
+/// Says that the first bytes of a connection are nobody's.
+fn unknown(first: [u8; 4]) -> Error {
+    Error::malformed(format!("this port speaks FastCGI, got \"{}\", expected a record of version 1", first.escape_ascii()))
 }
 
 fn aborted() -> Error {

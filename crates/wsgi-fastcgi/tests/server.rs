@@ -238,15 +238,15 @@ fn what_is_wrong_is_said() {
             "FastCGI parameter has a name of 14 and a value of 0 bytes, but its stream has only 8 more"
         }),
         (request(1, 0, &[("SCRIPT_NAME", "/")], ""), {
-            "FastCGI request has no REQUEST_METHOD; the front server must send the request's variables (nginx: include fastcgi_params)"
+            "variables have no REQUEST_METHOD; the front server must send the request's variables (nginx: include uwsgi_params, fastcgi_params or \
+             scgi_params)"
         }),
         (request(1, 0, &post("/", "5x"), "hello"), "CONTENT_LENGTH is \"5x\", expected a decimal number"),
         (request(1, 0, &[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/%zz")], ""), {
             "REQUEST_URI has a '%' without two hexadecimal digits"
         }),
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), {
-            "this port speaks FastCGI, got an HTTP request; a front server reaches it with fastcgi_pass (nginx) or fcgi:// (Apache), a \
-             browser does not"
+            "this port speaks FastCGI, got an HTTP request; a browser needs a port for HTTP, and nginx has fastcgi_pass for this one"
         }),
         (b"\x16\x03\x01\x02\x00\x01".to_vec(), "this port speaks FastCGI, got a TLS handshake; TLS ends at the front server"),
         (b"\x00\x10\x01\x00\x0e\x00REQUEST".to_vec(), {

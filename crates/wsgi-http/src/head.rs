@@ -13,7 +13,7 @@ use std::net::Ipv6Addr;
 use bytes::{Buf, BytesMut};
 use httparse::{EMPTY_HEADER, Header, Status};
 use memchr::{memchr, memchr_iter};
-use wsgi_core::wire::{BodyLength, Error, Known, Limits, RequestHead, Underscores, is_token};
+use wsgi_core::wire::{BodyLength, Error, Known, Limits, RequestHead, Underscores, is_token, parse_decimal};
 
 use crate::Config;
 use crate::ends::Ends;
@@ -332,7 +332,8 @@ impl Framing {
             }
             14 if is(b"content-length") => {
                 // RFC 9112, 6.3: also of two that agree, and of a list, one need not be believed.
-                let length = decimal(value)?;
+                let length = parse_decimal(value)
+                    .ok_or_else(|| Error::malformed(format!("Content-Length is {}, expected a decimal number", quoted(value))))?;
                 if self.content_length.replace(length).is_some() {
                     return Err(Error::malformed("request has more than one Content-Length field"));
                 }
@@ -375,16 +376,6 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
-}
-
-fn decimal(value: &[u8]) -> Result<u64, Error> {
-    let number = value.iter().try_fold(0u64, |number, &byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    });
-    number
-        .filter(|_| !value.is_empty())
-        .ok_or_else(|| Error::malformed(format!("Content-Length is {}, expected a decimal number", quoted(value))))
 }
 
 /// Lets pass what is exactly `chunked`.

@@ -87,6 +87,7 @@
 //! | `hyper-tls` | no | the same under TLS, with ALPN |
 //! | `tls` | no | the module `tls`: HTTPS by `rustls`, for the same engine |
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod body;
 mod codec;

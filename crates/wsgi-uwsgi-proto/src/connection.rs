@@ -16,10 +16,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use wsgi_core::wire::{BodyLength, CloseReason, Error, Event, HttpDate, Known, Limits, Link, Next, Protocol, RequestHead, ResponseHead};
+use wsgi_core::wire::{
+    BodyLength, CloseReason, Ends, Error, Event, Foreign, HttpDate, Known, Limits, Link, Next, Protocol, RequestHead, ResponseHead,
+};
 
-use crate::foreign::Foreign;
-use crate::request::{self, Ends, Settings};
+use crate::request::Settings;
 
 /// How a protocol packs the variables of a request, and how its reply begins.
 pub(crate) trait Envelope: Send + 'static {
@@ -108,8 +109,10 @@ impl<E: Envelope> Connection<E> {
                 Ok(Event::Closed)
             }
             Opened::Request { split } => {
-                request::complete(head, split, &self.ends, &self.settings)?;
-                let left = if let BodyLength::Known(length) = head.body() { length } else { 0 };
+                let paths = (!split).then_some(&self.settings.paths);
+                // Without a length there is no body: what follows could not be told from it.
+                let left = self.ends.complete(head, &self.settings.limits, paths)?.unwrap_or(0);
+                head.set_body(if left == 0 { BodyLength::Empty } else { BodyLength::Known(left) });
                 let head_only = head.get(Known::RequestMethod) == Some(b"HEAD");
                 self.phase = Phase::Exchange(Exchange { left, told: false, head_only, reply: Reply::Unstarted });
                 Ok(Event::Head)
@@ -215,11 +218,7 @@ impl<E: Envelope> Protocol for Connection<E> {
             Phase::Exchange(_) | Phase::Over => return,
         };
         self.phase = Phase::Over;
-        let text = format!("{error}\n");
-        let mut head = ResponseHead::plain(error.status(), text.len() as u64);
-        // The text may quote what was sent; no browser is to take that for a page.
-        let nosniff = head.field(b"X-Content-Type-Options", b"nosniff");
-        debug_assert!(nosniff.is_ok());
+        let (head, text) = error.reply();
         reply_head(if self.browser { HTTP_STATUS } else { E::STATUS }, &head, out);
         if !silent {
             out.extend_from_slice(text.as_bytes());

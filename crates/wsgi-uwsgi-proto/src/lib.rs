@@ -72,7 +72,8 @@
 //! | `SCRIPT_NAME`, `PATH_INFO` | always there; see [`Paths`](wsgi_core::wire::Paths) for where they come from, and for front servers that send one of them or neither |
 //! | `SERVER_PROTOCOL` | `HTTP/1.1` where it is missing or empty |
 //! | `REMOTE_ADDR` and `REMOTE_PORT` | the connection's where there is no `REMOTE_ADDR`; empty and left out on a Unix socket |
-//! | `SERVER_NAME` and `SERVER_PORT` | the connection's where there is no `SERVER_NAME`, or an empty one; `localhost` and left out on a Unix socket |
+//! | `SERVER_NAME` | where it is missing or empty `SERVER_ADDR`, or else the connection's, or `localhost` |
+//! | `SERVER_PORT` | the connection's, if `SERVER_NAME` is; left out where it is empty otherwise, for the port of the scheme |
 //! | `RAW_URI` | the same as `REQUEST_URI`, unless it is sent |
 //!
 //! **Whoever can connect chooses every variable**, also `REMOTE_ADDR`, `REMOTE_USER` and `HTTPS`: nobody but the front server should get in,
@@ -105,10 +106,10 @@
 //!
 //! None.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod client;
 mod connection;
-mod foreign;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -10,10 +10,9 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use wsgi_core::wire::{Dialect, Error, Limits, Link, Paths, Protocol, RequestHead};
+use wsgi_core::wire::{Dialect, Error, Foreign, Limits, Link, Paths, Protocol, RequestHead};
 
 use crate::connection::{Connection, Envelope, Opened};
-use crate::foreign::Foreign;
 use crate::request::{Settings, shown, take_variable};
 
 /// SCGI as a listener speaks it: makes the codec of each connection.

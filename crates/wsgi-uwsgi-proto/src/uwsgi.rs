@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use wsgi_core::wire::{Dialect, Error, Known, Limits, Link, Paths, Protocol, RequestHead};
+use wsgi_core::wire::{Dialect, Error, Foreign, Known, Limits, Link, Paths, Protocol, RequestHead};
 
 use crate::connection::{Connection, Envelope, HTTP_STATUS, Opened};
-use crate::foreign::Foreign;
 use crate::packet::{self, Header, Variables};
 use crate::request::{Settings, take_variable};
 

@@ -161,10 +161,10 @@ fn packets_that_are_not_sound_are_refused() {
         (b"\0\x05\0\0\x01\0A\x01\0".to_vec(), "ends 0 bytes into the value at byte 3, expected 1 bytes"),
         (b"\0\x06\0\0\x01\0A\0\0\0".to_vec(), "ends inside the length of a name at byte 5"),
         (b"\0\x04\0\0\0\0\0\0".to_vec(), "empty name at byte 0"),
-        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "got an HTTP request; use --http for browsers, or uwsgi_pass in nginx"),
-        (b"\x16\x03\x01\x02\0\x01\0\x01".to_vec(), "this port speaks the uwsgi protocol, got a TLS handshake"),
-        (b"\x01\x01\0\x01\0\x08\0\0".to_vec(), "got a FastCGI record; use --fastcgi-socket for that"),
-        (netstring(&GET, ""), "got an SCGI request; use --scgi-socket for that"),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "got an HTTP request; a browser needs a port for HTTP, and nginx has uwsgi_pass for this one"),
+        (b"\x16\x03\x01\x02\0\x01\0\x01".to_vec(), "this port speaks uwsgi, got a TLS handshake"),
+        (b"\x01\x01\0\x01\0\x08\0\0".to_vec(), "got a FastCGI record; nginx needs uwsgi_pass in place of fastcgi_pass"),
+        (netstring(&GET, ""), "got an SCGI request; nginx needs uwsgi_pass in place of scgi_pass"),
     ] {
         let seen = feed::every_way(uwsgi, &bytes);
         assert!(refusal(&seen).to_string().contains(text), "{}: {}", bytes.escape_ascii(), refusal(&seen));
@@ -175,8 +175,8 @@ fn packets_that_are_not_sound_are_refused() {
 #[test]
 fn netstrings_that_are_not_sound_are_refused() {
     for (bytes, text) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], "got an HTTP request; use --http for browsers, or scgi_pass in nginx"),
-        (&packet(&GET, ""), "this port speaks the SCGI protocol, got a uwsgi packet"),
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "got an HTTP request; a browser needs a port for HTTP, and nginx has scgi_pass for this one"),
+        (&packet(&GET, ""), "this port speaks SCGI, got a uwsgi packet"),
         (b"\x01\x01\0\x01\0\x08\0\0", "got a FastCGI record"),
         (b":::::", "netstring has byte 0x3a in its length, expected digits and ':'"),
         (b"012:CONTENT", "netstring has byte 0x31 in its length"),

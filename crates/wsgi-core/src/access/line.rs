@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::escape::Escape;
 use super::times;
 use crate::observe::{Outcome, Refusal, Seen, Spent};
-use crate::wire::{Address, Known, RequestHead, ResponseHead};
+use crate::wire::{Address, Known, RequestHead, ResponseHead, push_decimal};
 
 /// One request, as a line sees it.
 pub(super) struct Line<'a> {
@@ -141,7 +141,7 @@ impl<'a> Line<'a> {
             What::Address => self.write_address(escape, out),
             What::User => self.known(Known::RemoteUser, word(escape), out),
             What::Port => match self.remote {
-                Some(Address::Tcp(address)) => number(address.port().into(), out),
+                Some(Address::Tcp(address)) => push_decimal(address.port().into(), out),
                 _ => self.known(Known::RemotePort, word(escape), out),
             },
             What::Method => self.known(Known::RequestMethod, word(escape), out),
@@ -175,37 +175,37 @@ impl<'a> Line<'a> {
             What::ServerPort => self.known(Known::ServerPort, word(escape), out),
             What::Agent => self.known(Known::HttpUserAgent, escape, out),
             What::Referer => self.known(Known::HttpReferer, escape, out),
-            What::Status => number(self.status.into(), out),
-            What::BodyBytes => number(self.body_bytes, out),
+            What::Status => push_decimal(self.status.into(), out),
+            What::BodyBytes => push_decimal(self.body_bytes, out),
             What::BodyBytesOrDash if self.body_bytes == 0 => {}
-            What::BodyBytesOrDash => number(self.body_bytes, out),
-            What::HeadBytes => number(self.head_bytes, out),
-            What::AllBytes => number(self.head_bytes + self.body_bytes, out),
+            What::BodyBytesOrDash => push_decimal(self.body_bytes, out),
+            What::HeadBytes => push_decimal(self.head_bytes, out),
+            What::AllBytes => push_decimal(self.head_bytes + self.body_bytes, out),
             What::ContentLength => match self.get(Known::ContentLength) {
                 Some(length) if !length.is_empty() => escape.write(length, out),
-                _ => number(0, out),
+                _ => push_decimal(0, out),
             },
-            What::Fields => number(self.fields as u64, out),
-            What::Micros => number(self.spent.whole.as_micros() as u64, out),
-            What::Millis => number(self.spent.whole.as_millis() as u64, out),
-            What::Seconds => number(self.spent.whole.as_secs(), out),
-            What::AttachingMicros => number(self.spent.attaching.as_micros() as u64, out),
-            What::ReadingMicros => number(self.spent.reading.as_micros() as u64, out),
-            What::WritingMicros => number(self.spent.writing.as_micros() as u64, out),
-            What::Began(Unit::Seconds) => number(self.began() / 1_000_000, out),
-            What::Began(Unit::Millis) => number(self.began() / 1000, out),
-            What::Began(Unit::Micros) => number(self.began(), out),
-            What::Epoch => number(self.ended / 1_000_000, out),
+            What::Fields => push_decimal(self.fields as u64, out),
+            What::Micros => push_decimal(self.spent.whole.as_micros() as u64, out),
+            What::Millis => push_decimal(self.spent.whole.as_millis() as u64, out),
+            What::Seconds => push_decimal(self.spent.whole.as_secs(), out),
+            What::AttachingMicros => push_decimal(self.spent.attaching.as_micros() as u64, out),
+            What::ReadingMicros => push_decimal(self.spent.reading.as_micros() as u64, out),
+            What::WritingMicros => push_decimal(self.spent.writing.as_micros() as u64, out),
+            What::Began(Unit::Seconds) => push_decimal(self.began() / 1_000_000, out),
+            What::Began(Unit::Millis) => push_decimal(self.began() / 1000, out),
+            What::Began(Unit::Micros) => push_decimal(self.began(), out),
+            What::Epoch => push_decimal(self.ended / 1_000_000, out),
             What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, out),
             What::Rfc3339 => times::write_rfc3339((self.began() / 1_000_000) as i64, (self.began() / 1000 % 1000) as u32, out),
-            What::Pid => number(std::process::id().into(), out),
-            What::Worker => number(self.place.worker.into(), out),
-            What::Number => number(self.number, out),
-            What::Variables => number(self.request.map_or(0, |head| head.iter().count() as u64), out),
+            What::Pid => push_decimal(std::process::id().into(), out),
+            What::Worker => push_decimal(self.place.worker.into(), out),
+            What::Number => push_decimal(self.number, out),
+            What::Variables => push_decimal(self.request.map_or(0, |head| head.iter().count() as u64), out),
             What::VariableBytes => {
                 let bytes =
                     self.request.map_or(0, |head| head.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum::<usize>());
-                number(bytes as u64, out);
+                push_decimal(bytes as u64, out);
             }
             What::Cgi(name) => {
                 if let Some(value) = self.request.and_then(|head| head.get_named(name)) {
@@ -284,19 +284,6 @@ fn word(escape: Escape) -> Escape {
     match escape {
         Escape::Text => Escape::Word,
         other => other,
-    }
-}
-
-fn number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&digits[at..]);
-        }
     }
 }
 

@@ -125,6 +125,12 @@ impl Lines {
     }
 }
 
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lines").field("destination", &self.owner.shared.destination).finish_non_exhaustive()
+    }
+}
+
 impl Owner {
     fn finish(&self, patience: Duration) -> bool {
         self.shared.lock().ending = true;

@@ -127,6 +127,16 @@ impl AccessLog {
     }
 }
 
+impl std::fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessLog")
+            .field("format", &self.format)
+            .field("lines", &self.lines)
+            .field("choice", &self.choice)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Observer for AccessLog {
     fn ended(&self, seen: &Seen<'_>) {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;

@@ -24,6 +24,12 @@ impl Endpoint {
     }
 }
 
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("listener", &self.listener).field("dialect", &self.dialect.name()).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Frontend for Endpoint {
     fn name(&self) -> String {

@@ -322,6 +322,18 @@ impl Gateway {
     }
 }
 
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("frontends", &self.frontends.len())
+            .field("threads", &self.threads)
+            .field("queue", &self.queue)
+            .field("timeouts", &self.timeouts)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The front ends that run.
 struct Running {
     tasks: JoinSet<io::Result<()>>,

@@ -182,6 +182,12 @@ impl Metrics {
     }
 }
 
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
 impl Observer for Metrics {
     fn began(&self, _: &RequestHead, begun: Instant) {
         self.inner.local(|local| local.begin(begun.duration_since(self.inner.origin)));

@@ -61,6 +61,12 @@ impl Stats {
     }
 }
 
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stats").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Stats {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);

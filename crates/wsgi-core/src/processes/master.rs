@@ -219,6 +219,16 @@ impl Master {
     }
 }
 
+impl std::fmt::Debug for Master {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Master")
+            .field("sockets", &self.sockets)
+            .field("rules", &self.rules)
+            .field("pid_file", &self.pid_file)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A master at work.
 struct Running {
     master: Master,

@@ -113,6 +113,12 @@ pub struct Behind<H> {
     handler: H,
 }
 
+impl<H: std::fmt::Debug> std::fmt::Debug for Behind<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Behind").field("handler", &self.handler).finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Http,

@@ -248,6 +248,18 @@ impl Server {
     }
 }
 
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let listeners: Vec<_> = self.listeners.iter().map(|(listener, dialect)| (listener.local_address(), dialect.name())).collect();
+        f.debug_struct("Server")
+            .field("listeners", &listeners)
+            .field("threads", &self.threads)
+            .field("timeouts", &self.timeouts)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A server whose threads run. Dropping it does not stop them; [`Handle::shutdown`] does.
 pub struct Running {
     shared: Arc<Shared>,
@@ -290,6 +302,12 @@ impl Running {
             tracing::warn!(target: "wsgi", "{} threads are still inside a handler", stuck.len());
         }
         Outcome { stuck: stuck.len() }
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("threads", &self.workers.len()).finish_non_exhaustive()
     }
 }
 
@@ -339,6 +357,12 @@ impl Handle {
     pub fn hurry(&self) {
         self.shared.advance(STOPPING);
         self.shared.hurry();
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 

@@ -138,6 +138,12 @@ impl<'a> Client<'a> {
     }
 }
 
+impl std::fmt::Debug for Client<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("strict", &self.strict).field("multithread", &self.multithread).finish_non_exhaustive()
+    }
+}
+
 /// A panic in the midst of a test leaves nothing here half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -437,6 +437,16 @@ impl<'c> Request<'c> {
     }
 }
 
+impl std::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Whether a target is that of an application which is mounted at this prefix.
 fn below(target: &str, prefix: &str) -> bool {
     target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
+use super::ResponseHead;
+
 /// A request that is refused. The peer is at fault, never the application.
 ///
 /// [`status`](Error::status) is the only place that maps an error to what goes on the wire. After any of these the connection closes,
@@ -83,6 +85,28 @@ impl Error {
             Error::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+
+    /// The error as the body of a reply: one line with its end, of bounded length, since it may quote what was sent.
+    pub fn explanation(&self) -> String {
+        let mut text = self.to_string();
+        if text.len() > EXPLANATION_BYTES {
+            let end = (0..=EXPLANATION_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+            text.truncate(end);
+            text.push_str("...");
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The whole reply that tells the peer: its head, and its body, which is the [`explanation`](Error::explanation).
+    pub fn reply(&self) -> (ResponseHead, String) {
+        let text = self.explanation();
+        let mut head = ResponseHead::plain(self.status(), text.len() as u64);
+        // The text may quote what was sent; no browser is to take that for a page.
+        let nosniff = head.field(b"X-Content-Type-Options", b"nosniff");
+        debug_assert!(nosniff.is_ok());
+        (head, text)
+    }
 }
 
 /// A body that fails while the application reads it surfaces as the cause of an [`std::io::Error`].
@@ -94,5 +118,20 @@ impl From<Error> for std::io::Error {
             _ => std::io::ErrorKind::InvalidData,
         };
         std::io::Error::new(kind, error)
+    }
+}
+
+/// More of what was sent is not quoted.
+const EXPLANATION_BYTES: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_explanation_is_cut_where_a_character_ends() {
+        let (head, text) = Error::Expectation("é".repeat(1000)).reply();
+        assert!(text.ends_with("é...\n") && text.len() <= EXPLANATION_BYTES + 4, "{text}");
+        assert_eq!(head.content_length(), Some(text.len() as u64));
     }
 }

@@ -9,13 +9,17 @@
 //! ```
 //!
 //! **In scope:** the CGI view of a request ([`RequestHead`]), a reply that is safe to send ([`ResponseHead`]), the seam for codecs
-//! ([`Protocol`]), bounds ([`Limits`]), and what a peer can do wrong ([`Error`]).
+//! ([`Protocol`]), bounds ([`Limits`]), what a front server may leave out ([`Ends`]), and what a peer can do wrong ([`Error`],
+//! [`Foreign`]).
 //! **Out of scope:** who calls the application, and when bytes move. That is [`server`](crate::server)'s part.
 
 mod date;
+mod decimal;
+mod ends;
 mod error;
 #[cfg(feature = "testing")]
 pub mod feed;
+mod foreign;
 mod known;
 mod limits;
 mod link;
@@ -26,7 +30,11 @@ mod response_head;
 mod token;
 
 pub use date::HttpDate;
+pub use decimal::parse_decimal;
+pub(crate) use decimal::push_decimal;
+pub use ends::Ends;
 pub use error::Error;
+pub use foreign::Foreign;
 pub use known::Known;
 pub use limits::Limits;
 pub use link::{Address, Link};

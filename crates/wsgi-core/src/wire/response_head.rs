@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::is_token;
+use super::{is_token, parse_decimal, push_decimal};
 
 /// The head of a reply. It cannot hold what must not be sent: a control character, a hop-by-hop field, a second `Content-Length`.
 ///
@@ -142,7 +142,7 @@ impl ResponseHead {
             Special::Server => self.has_server = true,
             Special::ContentLength if self.content_length.is_some() => return Err(HeadError::Repeated),
             Special::ContentLength => {
-                self.content_length = Some(decimal(value).ok_or(HeadError::ContentLength)?);
+                self.content_length = Some(parse_decimal(value).ok_or(HeadError::ContentLength)?);
                 if self.lengthless() {
                     return Ok(());
                 }
@@ -164,7 +164,7 @@ impl ResponseHead {
                 return;
             }
             self.lines.extend_from_slice(b"Content-Length: ");
-            push_decimal(&mut self.lines, length);
+            push_decimal(length, &mut self.lines);
             self.lines.extend_from_slice(b"\r\n");
         }
     }
@@ -249,28 +249,6 @@ fn special(name: &[u8]) -> Special {
 
 fn is_control(byte: u8) -> bool {
     byte < 0x20 || byte == 0x7f
-}
-
-fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Appends a number in decimal, without the formatting machinery.
-fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub struct Builder {
 }
 
 /// What a caller wants to be answered.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub struct Request {
     /// The request's variables, and how long its body is.
     pub head: RequestHead,
@@ -287,6 +287,17 @@ impl Builder {
             }
         }
         Ok(workers)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("threads", &self.threads)
+            .field("queue", &self.queue)
+            .field("body_timeout", &self.body_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -230,6 +230,12 @@ impl Application {
     }
 }
 
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application").finish_non_exhaustive()
+    }
+}
+
 impl Handler for Application {
     /// Calls the application. Attaches to Python; must not be called where that is forbidden, as in a garbage collector's callback.
     fn handle(&self, exchange: &mut dyn Exchange) {

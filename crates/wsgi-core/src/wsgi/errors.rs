@@ -17,6 +17,7 @@ use pyo3::types::PyString;
 
 use super::session::Session;
 use super::text::kind;
+use super::unfinished::Unfinished;
 use crate::Exchange;
 
 /// Where the text of `wsgi.errors` goes. Called without the interpreter, since it may block; by several threads at once.
@@ -34,14 +35,14 @@ pub(super) fn standard_error() -> ErrorSink {
 pub(super) struct Errors {
     session: Py<Session>,
     sink: ErrorSink,
-    line: Mutex<String>,
+    line: Mutex<Unfinished>,
     /// Whether `line` holds anything: a look that costs no lock.
     unfinished: AtomicBool,
 }
 
 impl Errors {
     pub(super) fn new(session: Py<Session>, sink: ErrorSink) -> Errors {
-        Errors { session, sink, line: Mutex::new(String::new()), unfinished: AtomicBool::new(false) }
+        Errors { session, sink, line: Mutex::new(Unfinished::new()), unfinished: AtomicBool::new(false) }
     }
 
     /// Writes text of our own, whole lines, after whatever is unfinished.
@@ -86,32 +87,26 @@ impl Errors {
 
     #[cold]
     fn end_line_by(&self, exchange: &mut dyn Exchange) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unfinished = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = unfinished.take();
         if line.is_empty() {
             return;
         }
         line.push('\n');
         if exchange.log(line.as_bytes()) {
-            line.clear();
             self.unfinished.store(false, Ordering::Relaxed);
         } else {
             line.pop();
+            unfinished.put_back(line);
         }
     }
 
     fn add(&self, py: Python<'_>, text: &str) {
         let whole = {
             let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = line.len();
-            line.push_str(text);
-            let end = match text.rfind('\n') {
-                Some(at) => before + at + 1,
-                None if line.len() > LONGEST_LINE => line.len(),
-                None => 0,
-            };
-            let rest = line.split_off(end);
-            self.unfinished.store(!rest.is_empty(), Ordering::Relaxed);
-            std::mem::replace(&mut *line, rest)
+            let whole = line.add(text);
+            self.unfinished.store(!line.is_empty(), Ordering::Relaxed);
+            whole
         };
         if !whole.is_empty() {
             self.hand_over(py, &whole);
@@ -120,7 +115,7 @@ impl Errors {
 
     fn take(&self) -> String {
         self.unfinished.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner))
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn hand_over(&self, py: Python<'_>, text: &str) {
@@ -178,6 +173,3 @@ pub(super) fn readable<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, st
         }
     }
 }
-
-/// A longer line goes out in parts.
-const LONGEST_LINE: usize = 64 * 1024;

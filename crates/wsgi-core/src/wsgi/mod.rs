@@ -64,6 +64,7 @@ mod spool;
 mod standard_error;
 mod start_response;
 mod text;
+mod unfinished;
 #[cfg(feature = "testing")]
 pub(crate) mod watch;
 

@@ -10,6 +10,7 @@ use pyo3::types::PyString;
 
 use super::errors::{ErrorSink, readable};
 use super::text::kind;
+use super::unfinished::Unfinished;
 
 /// Puts a stream in the place of Python's `sys.stderr`, which hands whole lines to `sink`. It is called without the interpreter and may block; it
 /// may be called by several threads at once. What Python itself writes when it crashes goes to the file descriptor, as before.
@@ -51,15 +52,8 @@ impl StandardError {
         let Ok(text) = text.cast::<PyString>() else {
             return Err(PyTypeError::new_err(format!("write() argument must be str, got {}", kind(text))));
         };
-        let whole = {
-            let text = readable(text)?;
-            LINE.with_borrow_mut(|line| {
-                line.push_str(&text);
-                let end = if line.len() > LONGEST_LINE { line.len() } else { line.rfind('\n').map_or(0, |at| at + 1) };
-                let rest = line.split_off(end);
-                std::mem::replace(line, rest)
-            })
-        };
+        let readable = readable(text)?;
+        let whole = LINE.with_borrow_mut(|line| line.add(&readable));
         if !whole.is_empty() {
             self.hand_over(py, &whole);
         }
@@ -75,7 +69,7 @@ impl StandardError {
     }
 
     fn flush(&self, py: Python<'_>) {
-        let line = LINE.take();
+        let line = LINE.with_borrow_mut(Unfinished::take);
         if !line.is_empty() {
             self.hand_over(py, &line);
         }
@@ -115,8 +109,5 @@ impl StandardError {
 }
 
 thread_local! {
-    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+    static LINE: RefCell<Unfinished> = const { RefCell::new(Unfinished::new()) };
 }
-
-/// A longer line goes out in parts.
-const LONGEST_LINE: usize = 64 * 1024;

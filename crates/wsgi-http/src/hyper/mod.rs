@@ -82,6 +82,12 @@ impl Hyper {
     }
 }
 
+impl std::fmt::Debug for Hyper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hyper").field("listener", &self.listener).field("http", &self.http).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Frontend for Hyper {
     fn name(&self) -> String {

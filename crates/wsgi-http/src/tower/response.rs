@@ -11,7 +11,6 @@ use wsgi_core::workers::{Call, Refused};
 use super::Reason;
 use super::body::WsgiBody;
 use super::pump::Upload;
-use crate::reply;
 
 /// The response to a head that has come, and what of its body has.
 pub(super) fn begun(head: &ResponseHead, mut call: Call, upload: Option<Upload>, for_head: bool) -> Response<WsgiBody> {
@@ -54,14 +53,14 @@ fn fill(head: &ResponseHead, headers: &mut HeaderMap) {
 /// The request is not one that can be answered.
 pub(crate) fn refusal(error: &Error, version: Version) -> Response<WsgiBody> {
     tracing::info!(target: "wsgi", "request refused: {error}");
-    last(plain(error.status(), reply::explanation(error)), version)
+    last(plain(error.status(), error.explanation()), version)
 }
 
 /// The request's body ended before there was anyone to read it.
 pub(super) fn broken(error: &io::Error, version: Version) -> Response<WsgiBody> {
     tracing::info!(target: "wsgi", "request body broke off: {error}");
     let response = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(error) => plain(error.status(), reply::explanation(error)),
+        Some(error) => plain(error.status(), error.explanation()),
         None => plain(StatusCode::BAD_REQUEST, "request body broke off\n".to_owned()),
     };
     last(response, version)

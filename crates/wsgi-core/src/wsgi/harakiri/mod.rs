@@ -83,6 +83,12 @@ pub struct Watched<H> {
     watch: Arc<Watch>,
 }
 
+impl<H: std::fmt::Debug> std::fmt::Debug for Watched<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("handler", &self.handler).finish_non_exhaustive()
+    }
+}
+
 impl Harakiri {
     /// Interrupts every request that takes longer than this, kept to within an eighth of it, or 250 ms. The time counts from the moment at
     /// which a thread takes the request up until its reply is handed to the system, waiting for a slow client included.
@@ -110,6 +116,12 @@ impl Harakiri {
         Python::attach(python::prepare).map_err(|error| io::Error::other(error.to_string()))?;
         let watch = Watch::start(self.limit, self.grace, self.on_stuck)?;
         Ok(Watched { handler, watch })
+    }
+}
+
+impl std::fmt::Debug for Harakiri {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Harakiri").field("limit", &self.limit).field("grace", &self.grace).finish_non_exhaustive()
     }
 }
 
