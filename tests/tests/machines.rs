@@ -184,7 +184,7 @@ const NGINX: Balancer = (
     &[
         ("fail_timeout=5s", "fail_timeout=1s"),
         ("--shutdown-delay 2", "--shutdown-delay 1"),
-        ("proxy_read_timeout 30s", "proxy_read_timeout 3s"),
+        ("proxy_read_timeout 30s", "proxy_read_timeout 2s"),
     ],
 );
 const HAPROXY: Balancer = (

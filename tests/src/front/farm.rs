@@ -46,7 +46,8 @@ impl<'a> Farm<'a> {
         }
         let commands = example.commands();
         let [command] = commands.as_slice() else { panic!("one command for all machines, not {commands:?}") };
-        let servers: Vec<Server<'_>> = machines.iter().map(|machine| Server::new(machine, command, folder.path())).collect();
+        let mut servers: Vec<Server<'_>> = machines.iter().map(|machine| Server::new(machine, command, folder.path())).collect();
+        servers.iter_mut().for_each(Server::is_there);
         let addresses = [80, 443].map(|port| SocketAddr::from((HERE, port)));
         let balancer = balancer.start_at(addresses, &mut example, Protocol::Http, &[], &folder);
         let farm = Farm { balancer, servers, folder };
@@ -105,6 +106,12 @@ impl<'a> Server<'a> {
         // Until somebody has heard of its end, its number is taken.
         eventually("it has ended", || self.process.ended().is_some());
         self.process = start(self.machine, &self.command, &self.folder);
+        self.is_there();
+    }
+
+    /// Waits until it listens.
+    fn is_there(&mut self) {
+        self.process.line_with("listening on http://");
     }
 
     /// The process that signals go to.
@@ -126,7 +133,5 @@ impl<'a> Server<'a> {
 fn start(machine: &Machine, command: &[OsString], folder: &Path) -> Process {
     let mut command = Process::serve_command(command);
     command.env("PROCESSES_FOLDER", folder);
-    let mut process = machine.start(command);
-    process.line_with("listening on http://");
-    process
+    machine.start(command)
 }
