@@ -41,6 +41,10 @@ def application(environ, start_response):
     global begun
     with lock:
         begun += 1
+    if environ["REQUEST_METHOD"] == "POST":
+        # Written before anything is done for it, so that it is known of what was begun and never answered.
+        with open(os.path.join(FOLDER, f"orders-{os.getpid()}"), "a") as orders:
+            orders.write(environ["wsgi.input"].read().decode() + "\n")
     what, _, value = environ["PATH_INFO"].strip("/").partition("/")
     text = str(os.getpid())
     if what == "sleep":
@@ -49,6 +53,8 @@ def application(environ, start_response):
         with open(os.path.join(FOLDER, "begun"), "w"):
             pass
         while os.path.exists(os.path.join(FOLDER, "held")):
+    elif what == "wait-for":
+        while not os.path.exists(os.path.join(FOLDER, value)):
             time.sleep(0.01)
     elif what == "version":
         text = VERSION

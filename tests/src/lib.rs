@@ -6,9 +6,10 @@
 //! - [`conformance`] makes `CONFORMANCE.md` from the comments above the tests.
 //! - [`load`] asks from many connections at once, and counts what is not answered.
 //! - [`front`] puts real web servers in front of the real server.
+//! - [`machines`] makes networks of machines out of namespaces.
 //! - [`process`] starts the real `serve` program, [`browser`] talks to it, [`venv`] makes the environment that holds the real frameworks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub mod browser;
 pub mod certificate;
@@ -20,6 +21,7 @@ pub mod fixture;
 pub mod front;
 pub mod load;
 pub mod log;
+pub mod machines;
 pub mod matrix;
 pub mod process;
 mod stream;
@@ -27,3 +29,13 @@ pub mod venv;
 
 /// How long anything in a test may take before the test fails. Generous, since the machine may be busy; nothing waits for it to pass.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until something holds; a panic when it does not in time.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -42,6 +42,7 @@ pub enum Failure {
 struct Shared {
     choose: Box<dyn Fn() -> Address + Send + Sync>,
     path: String,
+    posts: bool,
     over: AtomicBool,
     answered: AtomicUsize,
     news: (Mutex<()>, Condvar),
@@ -50,24 +51,30 @@ struct Shared {
 impl Load {
     /// Starts so many clients that ask for this path.
     pub fn start(address: SocketAddr, path: &str, clients: usize) -> Load {
-        Load::at(move || Address::Tcp(address), path, clients)
+        Load::at(move || Address::Tcp(address), path, clients, false)
     }
 
-    /// The same, of clients that ask where to go whenever they make a connection.
+    /// Starts so many clients that post to this path, each time a body that no other request has.
+    pub fn posting(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::at(move || Address::Tcp(address), path, clients, true)
+    }
+
+    /// As [`start`](Self::start), of clients that ask where to go whenever they make a connection.
     pub fn choosing(choose: impl Fn() -> SocketAddr + Send + Sync + 'static, path: &str, clients: usize) -> Load {
-        Load::at(move || Address::Tcp(choose()), path, clients)
+        Load::at(move || Address::Tcp(choose()), path, clients, false)
     }
 
     /// The same at a Unix socket.
     pub fn unix(socket: &Path, path: &str, clients: usize) -> Load {
         let address = Address::Unix(Some(socket.to_owned()));
-        Load::at(move || address.clone(), path, clients)
+        Load::at(move || address.clone(), path, clients, false)
     }
 
-    fn at(choose: impl Fn() -> Address + Send + Sync + 'static, path: &str, clients: usize) -> Load {
+    fn at(choose: impl Fn() -> Address + Send + Sync + 'static, path: &str, clients: usize, posts: bool) -> Load {
         let shared = Arc::new(Shared {
             choose: Box::new(choose),
             path: path.to_owned(),
+            posts,
             over: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             news: Default::default(),
@@ -119,7 +126,7 @@ impl Shared {
                     }
                 },
             };
-            let mut request = Request::get(&self.path);
+            let mut request = if self.posts { Request::post(&self.path, order()) } else { Request::get(&self.path) };
             if !keeps {
                 request = request.field("Connection", "close");
             }
@@ -139,4 +146,10 @@ impl Shared {
         }
         failures
     }
+}
+
+/// A text that is given only once.
+fn order() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("order {}", COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,5 +1,6 @@
 //! The real `serve` program, run as a process.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::DEADLINE;
 
@@ -167,13 +170,12 @@ impl Process {
 
     /// Sends `SIGTERM`.
     pub fn terminate(&self) {
-        self.signal(rustix::process::Signal::TERM);
+        self.signal(Signal::TERM);
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("our own child");
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("our own child");
     }
 
     /// Waits until it has ended; a panic when it does not.
@@ -188,6 +190,31 @@ impl Process {
         };
         Ended { status, stdout: self.stdout.finished(), stderr: self.stderr.finished() }
     }
+}
+
+/// Sends a signal to a process. A panic if there is none.
+pub fn send(process: u32, signal: Signal) {
+    kill_process(pid(process), signal).expect("a process that is there");
+}
+
+/// Whether a process has not ended.
+pub fn lives(process: u32) -> bool {
+    // Of an orphan that has ended and that nobody has waited for yet, only the number is left.
+    test_kill_process(pid(process)).is_ok() && state(process).is_none_or(|state| state != 'Z')
+}
+
+/// Those that a process has started, and that have not ended.
+pub fn children(process: u32) -> BTreeSet<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|child| child.parse().ok()).filter(|child| lives(*child)).collect()
+}
+
+fn pid(process: u32) -> Pid {
+    Pid::from_raw(process.try_into().expect("a process id")).expect("a process id")
+}
+
+fn state(process: u32) -> Option<char> {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?.rsplit_once(") ")?.1.chars().next()
 }
 
 impl Drop for Process {

@@ -77,6 +77,8 @@ fn every_example_is_started_by_a_test() {
     // Those of `deployments.rs`.
     known.extend(["container/Dockerfile", "container/Dockerfile.dockerignore", "kubernetes/site.yaml", "compose/compose.yaml"]);
     known.extend(["systemd/site@.service", "systemd/site@.socket", "systemd/shop.ini"]);
+    // By `machines.rs`.
+    known.extend(["nginx/several_machines.conf", "haproxy/several_machines.cfg"]);
     let mut found = Vec::new();
     let mut folders = vec![example::folder()];
     while let Some(folder) = folders.pop() {

@@ -12,14 +12,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::Signal;
 use wsgi_tests::DEADLINE;
 use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, Request, collect};
+use wsgi_tests::eventually;
 use wsgi_tests::fixture::apps;
+use wsgi_tests::front::ports;
 use wsgi_tests::load::{Failure, Load};
-use wsgi_tests::process::{Process, build, serve_program};
+use wsgi_tests::process::{Process, build, children, lives, send, serve_program};
 
 /// `serve` with the application of these tests, a PID file, and a folder that both can write to.
 struct Site {
@@ -82,8 +84,8 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         // Another master may have taken over, which is not the child that `Process` ends. Workers end when their master does.
-        if let Some(process) = self.master().filter(|process| *process != self.process.id()) {
-            let _ = kill_process(pid(process), Signal::KILL);
+        if let Some(process) = self.master().filter(|process| *process != self.process.id() && lives(*process)) {
+            send(process, Signal::KILL);
         }
     }
 }
@@ -121,37 +123,6 @@ fn get(address: SocketAddr, path: &str) -> String {
 /// The process that answers a new connection.
 fn who(address: SocketAddr) -> u32 {
     get(address, "/").parse().expect("a number")
-}
-
-fn pid(process: u32) -> Pid {
-    Pid::from_raw(process.try_into().expect("a process id")).expect("a process id")
-}
-
-fn send(process: u32, signal: Signal) {
-    kill_process(pid(process), signal).expect("a process that is there");
-}
-
-fn lives(process: u32) -> bool {
-    // Of an orphan that has ended and that nobody has waited for yet, only the number is left.
-    test_kill_process(pid(process)).is_ok() && state(process).is_none_or(|state| state != 'Z')
-}
-
-fn state(process: u32) -> Option<char> {
-    fs::read_to_string(format!("/proc/{process}/stat")).ok()?.rsplit_once(") ")?.1.chars().next()
-}
-
-fn children(process: u32) -> BTreeSet<u32> {
-    let text = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|child| child.parse().ok()).filter(|child| lives(*child)).collect()
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Tests with many clients run one at a time: what they ask is whether requests get lost, not how many threads a machine can bear. So do those about
@@ -413,6 +384,103 @@ fn the_end_under_load_answers_every_request_that_was_taken_in() {
             assert_eq!((ended.len(), ended.iter().sum::<usize>()), (processes, tally.answered), "{way:?}: {:?}", tally.failures);
             assert!(!socket.exists());
         }
+    }
+}
+
+/// As in the test before, but nobody finds that the system has let it in where nobody looks any more.
+#[test]
+fn an_end_that_is_announced_resets_nobody() {
+    let _alone = alone();
+    for processes in ["1", "2"] {
+        let mut site = Site::start(&["--processes", processes, "--threads", "2", "--shutdown-delay", "0.5"]);
+        let load = Load::start(site.address(), "/sleep/1", CLIENTS);
+        load.wait_for(200);
+        let master = site.process.id();
+        site.process.terminate();
+        eventually("the server ends", || !lives(master));
+        let tally = load.finish();
+        // None goes on when it was refused.
+        assert_eq!(tally.failures, [const { Failure::Refused }; CLIENTS], "{}", site.process.stderr());
+        assert_eq!(site.ended().iter().sum::<usize>(), tally.answered);
+    }
+}
+
+#[test]
+fn an_end_that_is_announced_is_told_to_probes_at_once_and_cut_short_by_a_second_signal() {
+    for processes in ["1", "2"] {
+        let stats = ports::free();
+        let stats_address = stats.to_string();
+        let mut site = Site::start(&["--processes", processes, "--shutdown-delay", "1000", "--stats", &stats_address]);
+        let address = site.address();
+        let asked = |path: &str| Browser::new(stats).get(path);
+        eventually("it is ready", || asked("/readyz").code() == 200);
+        let workers = site.workers();
+        site.process.terminate();
+        site.process.line_with("TERM: ending in 1000s, for balancers to hear of it");
+        assert_eq!((asked("/readyz").code(), asked("/readyz").text().as_str()), (503, "stopping\n"));
+        assert_eq!(asked("/healthz").code(), 200);
+        // Workers hear of it a little later.
+        let closes = || {
+            let mut client = Wire::tcp(address).expect("it accepts");
+            client.send(&Request::get("/")).unwrap();
+            let seen = collect(&mut client);
+            assert_eq!(seen.code(), 200);
+            seen.field("connection") == Some("close")
+        };
+        eventually("replies close their connections", || (0..10).all(|_| closes()));
+        // Nothing is begun anew, but for what dies.
+        if processes == "2" {
+            site.signal(Signal::HUP);
+            site.signal(Signal::USR2);
+            site.process.line_with("USR2: no new master is started: this one is ending");
+            assert_eq!(site.workers(), workers);
+            send(*workers.first().unwrap(), Signal::KILL);
+            eventually("another takes its place", || site.workers().len() == 2 && site.workers() != workers && (0..10).all(|_| closes()));
+        }
+        site.process.terminate();
+        site.process.line_with("TERM: ending when the running requests are done");
+        let mut ended = None;
+        eventually("it ends", || {
+            ended = site.process.ended();
+            ended.is_some()
+        });
+        assert!(ended.as_ref().is_some_and(|ended| ended.starts_with("exit status: 0;")), "{ended:?}");
+    }
+}
+
+/// Otherwise a probe would hear of the end of the one for as long as its slowest request takes, while the other serves.
+#[test]
+fn the_next_master_tells_figures_while_the_one_before_still_answers() {
+    let stats = ports::free();
+    let mut site = Site::start(&["--master", "--threads", "2", "--stats", &stats.to_string()]);
+    let mut slow = Wire::tcp(site.address()).unwrap();
+    let ready = || {
+        // Between the two there is a moment in which nobody tells them.
+        let Ok(mut probe) = Wire::tcp(stats) else { return false };
+        probe.send(&Request::get("/readyz")).is_ok_and(|()| collect(&mut probe).head.is_some_and(|head| head.code == 200))
+    };
+    eventually("the first one is ready", ready);
+    let first = site.process.id();
+    slow.send(&Request::get("/wait-for/go")).unwrap();
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 1);
+    eventually("the next one is ready", ready);
+    assert!(lives(first) && site.master() != Some(first));
+    site.write("go", "");
+    assert_eq!(collect(&mut slow).code(), 200);
+    eventually("the first one ends", || !lives(first));
+    assert!(ready(), "{}", site.process.stderr());
+}
+
+#[test]
+fn quit_does_not_announce_anything() {
+    for processes in ["1", "2"] {
+        let mut site = Site::start(&["--processes", processes, "--shutdown-delay", "1000"]);
+        site.address();
+        site.process.signal(Signal::QUIT);
+        site.process.line_with("cutting short what still runs");
+        let process = site.process.id();
+        eventually("it ends", || !lives(process));
     }
 }
 
@@ -986,6 +1054,29 @@ fn a_socket_that_it_was_activated_with_and_does_not_serve_is_told_and_closed() {
         let text = get(address, "/child");
         assert!(!text.contains("socket:"), "{text}");
     }
+}
+
+/// A master that has succeeded another knows of the socket only what it is called.
+#[test]
+fn a_socket_that_somebody_else_holds_is_as_it_was_when_the_next_master_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("held.sock");
+    let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::io::fcntl_setfd(&unix, rustix::io::FdFlags::empty()).unwrap();
+    rustix::io::fcntl_setfd(&tcp, rustix::io::FdFlags::empty()).unwrap();
+    let [unix_address, tcp_address] = [unix.as_raw_fd(), tcp.as_raw_fd()].map(|number| format!("fd://{number}"));
+    let arguments = ["--http", &unix_address, "--http", &tcp_address, "--master", "--shutdown-delay", "0.1", "--module", "processes"];
+    let mut process = Process::serve(arguments.into_iter().chain(["--chdir", apps().to_str().unwrap()]));
+    process.line_with("listening on");
+    process.signal(Signal::USR2);
+    let line = process.lines_with("has taken over", 1).remove(0);
+    let next: u32 = line.split("process ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    eventually("the old one ends", || !lives(process.id()));
+    send(next, Signal::TERM);
+    eventually("the next one ends", || !lives(next));
+    assert!(Wire::unix(&path).is_ok(), "its file is gone");
+    assert!(Wire::tcp(tcp.local_addr().unwrap()).is_ok(), "it does not hear who connects");
 }
 
 /// Says why a test is skipped, or that it must not be: in CI.

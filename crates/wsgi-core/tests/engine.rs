@@ -4,6 +4,7 @@ mod observing;
 mod serving;
 
 use std::io::Read;
+use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -257,6 +258,51 @@ fn connections_that_nobody_has_accepted_are_left_to_the_others_that_listen() {
     assert_eq!(waiting.reply(), "200 the second");
     second.handle().shutdown();
     second.wait();
+}
+
+#[test]
+fn an_end_that_is_announced_is_told_while_everybody_is_still_served() {
+    let server = Started::new(|server| server.threads(2), |exchange: &mut dyn Exchange| answer(exchange, b"done"));
+    let handle = server.status_handle();
+    let mut kept = server.connect();
+    kept.send(b"/ 0\n");
+    assert_eq!(kept.reply(), "200 done");
+    assert!(!handle.status().stopping);
+    handle.shutdown_after(Duration::MAX);
+    let status = handle.status();
+    assert!(status.stopping && status.listeners.len() == 1, "{status:?}");
+    // Who is there and who comes is answered, and told that the connection closes.
+    for mut peer in [kept, server.connect(), server.connect()] {
+        peer.send(b"/ 0\n");
+        assert_eq!(peer.reply(), "200 done");
+        assert_eq!(peer.rest(), b"");
+    }
+    // The first one counts, and an end that is not announced cuts it short.
+    handle.shutdown_after(Duration::ZERO);
+    server.connect();
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn whoever_asks_while_an_announced_end_begins_is_answered_or_refused() {
+    let server = Started::new(|server| server.threads(2), |exchange: &mut dyn Exchange| answer(exchange, b"done"));
+    let address = server.address;
+    let ask = move || {
+        let mut answered = 0;
+        while let Ok(stream) = TcpStream::connect(address) {
+            let mut peer = Peer { stream };
+            peer.send(b"/ 0\n");
+            assert_eq!(peer.reply(), "200 done");
+            answered += 1;
+        }
+        answered
+    };
+    let peers: Vec<_> = (0..8).map(|_| std::thread::spawn(ask)).collect();
+    server.status_handle().shutdown_after(Duration::from_millis(100));
+    for peer in peers {
+        assert!(peer.join().expect("answers until it is refused") > 0);
+    }
+    assert_eq!(server.stop(), 0);
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn serve(worker: &Worker) -> Result<(), Box<dyn Error>> {
             match orders.order() {
                 Order::Stop { drain: false } => server.hand_over(),
                 Order::Stop { drain: true } => server.shutdown(),
+                Order::Announce => server.announce(),
                 Order::Hurry => server.hurry(),
                 Order::ReopenLogs => eprintln!("worker {}: logs are opened anew", orders.number()),
                 // There will be no more.

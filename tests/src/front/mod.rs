@@ -4,6 +4,7 @@
 //! - [`table`] says which web server speaks which protocol, and what is to be seen through it: start reading there.
 //! - [`checks`] is what each of these pairs is asked, of the application `front_apps/fixture.py`; [`django`] what it is asked of a Django site.
 //! - [`site`] starts a web server and what is behind it, out of [`web_server`], [`upstream`] and [`example`].
+//! - [`farm`] starts several machines with one in front.
 //! - [`relay`] counts the connections between the two.
 //!
 //! With `WSGI_TESTS_UWSGI` set to the path of uWSGI, that stands behind the web servers in the place of our server: it shows whether a finding
@@ -12,6 +13,7 @@
 pub mod checks;
 pub mod django;
 pub mod example;
+pub mod farm;
 pub mod ports;
 pub mod relay;
 pub mod site;

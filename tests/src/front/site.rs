@@ -179,7 +179,7 @@ pub fn on_site(request: Request) -> Request {
 pub(super) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         let folder = Folder(tempfile::tempdir().expect("a folder"));
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
         mode(folder.path(), 0o755);
@@ -201,7 +201,7 @@ impl Folder {
 }
 
 /// The last lines of a log.
-fn last(text: &str) -> String {
+pub(super) fn last(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")
 }

@@ -51,7 +51,18 @@ impl WebServer {
 
     /// Starts it with an example, in front of one server or several, and waits until it answers.
     pub(super) fn start(self, example: &mut Example, protocol: Protocol, upstreams: &[Address], folder: &Folder) -> Running {
-        let (http, https) = (ports::free(), ports::free());
+        self.start_at([ports::free(), ports::free()], example, protocol, upstreams, folder)
+    }
+
+    /// The same at these addresses, for HTTP and HTTPS.
+    pub(super) fn start_at(
+        self,
+        [http, https]: [SocketAddr; 2],
+        example: &mut Example,
+        protocol: Protocol,
+        upstreams: &[Address],
+        folder: &Folder,
+    ) -> Running {
         certificate(folder.path());
         let at = Values { http, https, folder: folder.path(), upstreams, protocol };
         let mut command = match self {

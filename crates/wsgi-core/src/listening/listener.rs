@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::net::SocketAddrUnix;
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket, Type};
@@ -244,16 +245,19 @@ impl Listener {
     /// That is so in every process that has this socket, and for good: it is for whoever ends last. Nothing happens to a socket that another
     /// program has bound, such as a service manager, which has further use for it.
     ///
+    /// True where somebody may be half way in, whose connection the system has still to complete: over TCP, and 300 ms are time enough for it.
+    ///
     /// # Errors
     /// The system does not let us; then it is as if nobody had asked.
-    pub fn turn_away(&self) -> io::Result<()> {
+    pub fn turn_away(&self) -> io::Result<bool> {
         if !self.bound {
-            return Ok(());
+            return Ok(false);
         }
         match self.local {
-            Address::Unix(_) => Ok(rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read)?),
-            Address::Tcp(_) => SockRef::from(&self.socket).attach_filter(&NOBODY_NEW),
+            Address::Unix(_) => rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read)?,
+            Address::Tcp(_) => SockRef::from(&self.socket).attach_filter(&NOBODY_NEW)?,
         }
+        Ok(matches!(self.local, Address::Tcp(_)))
     }
 
     /// Whether this program has bound it, maybe by a process before this one.
@@ -390,26 +394,29 @@ fn is_dead(path: &Path, address: &SockAddr) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// A filter for packets to a listening socket that drops what begins a connection, and nothing that completes one. In the language of `bpf(4)`; a
-/// packet is its TCP header and what follows.
+/// How long somebody who is half way in may take: the way of two packets, at most from the other side of the Earth. Shorter than the second after
+/// which a packet that was not heard is sent again.
+pub(crate) const HALF_WAY: Duration = Duration::from_millis(300);
+
+/// A filter for packets to a listening socket that drops what only begins a connection: of `SYN` and `ACK` (RFC 9293, 3.1) it has the first alone. A
+/// program of the classic BPF: operation, where to jump if so and if not, and a value. A packet is its TCP header and what follows.
 const NOBODY_NEW: [SockFilter; 5] = [
-    // The byte of the flags.
-    SockFilter::new(0x30, 0, 0, 13),
-    // Of these, SYN and ACK.
-    SockFilter::new(0x54, 0, 0, 0x12),
-    // If there is SYN alone, the next one, else the last one.
-    SockFilter::new(0x15, 0, 1, 0x02),
-    // Nothing of it.
-    SockFilter::new(0x06, 0, 0, 0),
-    // All of it.
-    SockFilter::new(0x06, 0, 0, u32::MAX),
+    SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, FLAGS),
+    SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, SYN | ACK),
+    SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, SYN),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
 ];
+const FLAGS: u32 = 13;
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -454,6 +461,43 @@ mod tests {
         for _ in 0..2 {
             let error = Listener::bind(&ListenAddress::Inherited(fd)).unwrap_err();
             assert!(error.to_string().contains("is not a listening socket"), "{error}");
+        }
+    }
+
+    /// A socket that is closed while others connect resets those whom the system has let in since the last look.
+    #[test]
+    fn whoever_connects_while_a_socket_is_closed_is_accepted_or_refused() {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        let Address::Tcp(address) = *listener.local_address() else { panic!("bound to TCP") };
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    while let Ok(mut stream) = std::net::TcpStream::connect(address) {
+                        stream.write_all(b"?").unwrap();
+                        assert_eq!(stream.read(&mut [0; 1]).expect("an answer"), 1);
+                    }
+                })
+            })
+            .collect();
+        let answer = |until: Instant| {
+            let mut answered = 0;
+            while Instant::now() < until {
+                while let Ok(stream) = rustix::net::accept(&listener.socket) {
+                    let mut stream = std::net::TcpStream::from(stream);
+                    stream.read_exact(&mut [0; 1]).unwrap();
+                    stream.write_all(b"!").unwrap();
+                    answered += 1;
+                }
+            }
+            answered
+        };
+        while answer(Instant::now() + HALF_WAY / 10) < 100 {}
+        assert!(listener.turn_away().unwrap());
+        answer(Instant::now() + HALF_WAY);
+        assert_eq!(answer(Instant::now() + HALF_WAY / 10), 0, "somebody gets in");
+        drop(listener);
+        for client in clients {
+            client.join().expect("answers until it is refused");
         }
     }
 

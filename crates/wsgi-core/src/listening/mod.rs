@@ -9,4 +9,5 @@ pub(crate) mod queue;
 pub use self::allow::{AllowFrom, Network, NetworkError};
 pub(crate) use self::door::Door;
 pub(crate) use self::file::Watch;
+pub(crate) use self::listener::HALF_WAY;
 pub use self::listener::{AddressError, BindOptions, ListenAddress, Listener};

@@ -19,8 +19,8 @@ use super::signals::{self, Signals};
 use super::spawn::{self, Hand, Program};
 use super::systemd::Notifier;
 use super::{Named, PidFile, Predecessor, Shares, Touched};
-use crate::listening::Watch;
 use crate::listening::queue::Fullness;
+use crate::listening::{HALF_WAY, Watch};
 
 /// A master that is being put together. Nothing is started before [`run`](Master::run).
 pub struct Master {
@@ -36,7 +36,9 @@ pub struct Master {
     keep_trying: bool,
     touched: Touched,
     pid_files: Vec<PidFile>,
+    shutdown_delay: Duration,
     on_ready: Option<Box<dyn FnOnce()>>,
+    on_ending: Option<OnEnding>,
     on_report: OnReport,
     on_ended: Box<dyn FnMut(u32, u32)>,
     on_reopen: Box<dyn FnMut()>,
@@ -44,6 +46,7 @@ pub struct Master {
     reopen_on_reload: bool,
 }
 
+type OnEnding = Box<dyn FnOnce(Ended)>;
 type OnReport = Box<dyn FnMut(u32, &[u8])>;
 
 /// How a master ended.
@@ -77,7 +80,9 @@ impl Master {
             keep_trying: false,
             touched: Touched::default(),
             pid_files: Vec::new(),
+            shutdown_delay: Duration::ZERO,
             on_ready: None,
+            on_ending: None,
             on_report: Box::new(|_, _| {}),
             on_ended: Box::new(|_, _| {}),
             on_reopen: Box::new(|| {}),
@@ -108,6 +113,16 @@ impl Master {
     /// requests.
     pub fn grace(mut self, time: Duration) -> Master {
         self.rules.grace = time;
+        self
+    }
+
+    /// How long the first `TERM` or `INT` waits, while workers still accept, and are told to [announce](super::Order::Announce) the end: for
+    /// balancers to learn of it. Not at all by default. The next signal ends the waiting, and counts as the first.
+    ///
+    /// When the time is over, nobody new is let in on sockets of TCP that were bound here, for 300 ms, before they are closed: see
+    /// [`Handle::shutdown_after`](crate::server::Handle::shutdown_after).
+    pub fn shutdown_delay(mut self, time: Duration) -> Master {
+        self.shutdown_delay = time;
         self
     }
 
@@ -174,6 +189,12 @@ impl Master {
         self
     }
 
+    /// What is to be done as soon as this master knows how it is going to end: before it waits for anything. It must not block.
+    pub fn on_ending(mut self, ending: impl FnOnce(Ended) + 'static) -> Master {
+        self.on_ending = Some(Box::new(ending));
+        self
+    }
+
     /// What is to be done with what a worker [reports](super::Worker::report): its number, and the report. It must not block.
     pub fn on_report(mut self, take: impl FnMut(u32, &[u8]) + 'static) -> Master {
         self.on_report = Box::new(take);
@@ -231,6 +252,7 @@ impl Master {
             reloading: false,
             cannot_start: false,
             ending: 0,
+            leaving: None,
             outcome: None,
             look_at: now,
             watchdog_at: now,
@@ -268,6 +290,8 @@ struct Running {
     cannot_start: bool,
     /// How many times somebody asked for the end.
     ending: u32,
+    /// Somebody has, and workers still accept.
+    leaving: Option<Leaving>,
     outcome: Option<Ended>,
     /// When memory and files are to be looked at again.
     look_at: Instant,
@@ -282,6 +306,13 @@ struct Successor {
     until: Option<Instant>,
 }
 
+/// The time between being asked to end, and ending.
+struct Leaving {
+    until: Option<Instant>,
+    /// Nobody new is let in.
+    turned_away: bool,
+}
+
 impl Running {
     fn run(&mut self) -> io::Result<Ended> {
         loop {
@@ -289,6 +320,7 @@ impl Running {
             self.listen();
             self.reap();
             self.look();
+            self.leave();
             while let Some(act) = self.crew.act(Instant::now()) {
                 self.perform(act)?;
             }
@@ -307,6 +339,9 @@ impl Running {
         let mut sooner = |at: Instant| until = Some(until.map_or(at, |until| until.min(at)));
         if self.looks() {
             sooner(self.look_at);
+        }
+        if let Some(at) = self.leaving.as_ref().and_then(|leaving| leaving.until) {
+            sooner(at);
         }
         if self.notifier.watchdog_interval().is_some() {
             sooner(self.watchdog_at);
@@ -328,6 +363,7 @@ impl Running {
         for signal in self.master.signals.come() {
             let name = signals::name(signal);
             match signal {
+                SIGTERM | SIGINT if self.may_wait() => self.announce_end(name),
                 SIGTERM | SIGINT => self.end(name),
                 SIGQUIT => {
                     self.end(name);
@@ -347,14 +383,60 @@ impl Running {
         }
     }
 
+    /// Whether there is somebody who serves until balancers have learned of the end.
+    fn may_wait(&self) -> bool {
+        !self.master.shutdown_delay.is_zero() && self.announced && !self.is_ending()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending > 0 || self.leaving.is_some() || self.outcome.is_some()
+    }
+
+    /// Somebody asks for the end, and everybody is to hear of it first.
+    fn announce_end(&mut self, name: &str) {
+        let delay = self.master.shutdown_delay;
+        self.is_to_end(Ended::Stopped);
+        self.order_all(&[spawn::ANNOUNCE]);
+        tracing::info!(target: "wsgi", "{name}: ending in {delay:?}, for balancers to hear of it");
+        self.leaving = Some(Leaving { until: Instant::now().checked_add(delay), turned_away: false });
+    }
+
+    /// Ends when that has been announced for long enough.
+    fn leave(&mut self) {
+        let now = Instant::now();
+        let Some(leaving) = self.leaving.as_ref().filter(|leaving| leaving.until.is_some_and(|until| until <= now)) else { return };
+        if !leaving.turned_away && self.turn_away() {
+            self.leaving = Some(Leaving { until: Some(now + HALF_WAY), turned_away: true });
+        } else {
+            self.end("it was announced for long enough");
+        }
+    }
+
+    /// Lets nobody new in. Whether somebody may be half way in.
+    fn turn_away(&self) -> bool {
+        self.master.sockets.iter().filter(|socket| socket.listener.turn_away().unwrap_or(false)).count() > 0
+    }
+
+    /// Tells those who have to know before anything ends.
+    fn is_to_end(&mut self, how: Ended) {
+        if how == Ended::Stopped {
+            self.tell(Notifier::stopping);
+            self.dismiss_successor();
+        }
+        if let Some(ending) = self.master.on_ending.take() {
+            ending(how);
+        }
+    }
+
     /// Somebody asks for the end, for the first time or again.
     fn end(&mut self, name: &str) {
         self.ending += 1;
         match self.ending {
             1 => {
                 tracing::info!(target: "wsgi", "{name}: ending when the running requests are done");
-                self.tell(Notifier::stopping);
-                self.dismiss_successor();
+                if self.leaving.take().is_none() {
+                    self.is_to_end(Ended::Stopped);
+                }
                 self.outcome.get_or_insert(Ended::Stopped);
                 self.crew.stop(if self.outcome == Some(Ended::Replaced) { Backlog::Others } else { Backlog::Ours });
                 self.close_sockets();
@@ -382,7 +464,7 @@ impl Running {
     }
 
     fn reload(&mut self, why: &str) {
-        if self.ending > 0 || self.outcome.is_some() {
+        if self.is_ending() {
             return;
         }
         if self.master.reopen_on_reload {
@@ -396,7 +478,7 @@ impl Running {
 
     /// Starts the next master.
     fn upgrade(&mut self) {
-        let refused = if self.ending > 0 || self.outcome.is_some() {
+        let refused = if self.is_ending() {
             "this one is ending"
         } else if self.successor.is_some() {
             "it is starting already"
@@ -474,7 +556,7 @@ impl Running {
     fn heard(&mut self, pid: Pid, words: &[&[u8]]) {
         let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
         if self.is_successor(pid) {
-            if words == [spawn::READY] && self.outcome.is_none() {
+            if words == [spawn::READY] && !self.is_ending() {
                 self.replaced(pid);
             }
             return;
@@ -488,6 +570,9 @@ impl Running {
                 }
                 if let Some(hand) = self.hands.iter_mut().find(|hand| hand.pid == pid) {
                     hand.ready = true;
+                    if self.leaving.is_some() {
+                        order(hand, &[spawn::ANNOUNCE]);
+                    }
                 }
             }
             [spawn::RENEW, why] => self.renew(pid, &text(why)),
@@ -510,6 +595,7 @@ impl Running {
 
     /// The next master serves.
     fn replaced(&mut self, pid: Pid) {
+        self.is_to_end(Ended::Replaced);
         tracing::info!(target: "wsgi", "process {pid} has taken over: ending when the running requests are done");
         self.notifier.succeeded_by(process_id(pid));
         self.successor = None;
@@ -734,7 +820,7 @@ impl Running {
         for error in self.master.pid_files.iter().filter_map(|file| file.write().err()) {
             tracing::error!(target: "wsgi", "{error}");
         }
-        for Named { listener, .. } in &mut self.master.sockets {
+        for Named { listener, .. } in self.master.sockets.iter_mut().filter(|socket| socket.listener.is_bound()) {
             if let Err(error) = listener.take_file() {
                 tracing::warn!(target: "wsgi", "the file of a socket will not be removed at the end: {error}");
             }

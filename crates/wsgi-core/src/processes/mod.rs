@@ -14,7 +14,7 @@
 //!
 //! | signal to the master | what happens |
 //! |---|---|
-//! | `TERM`, `INT` | all workers end gracefully; a second one hurries them, a third kills them |
+//! | `TERM`, `INT` | all workers end gracefully, after [`Master::shutdown_delay`]; a second one hurries them, a third kills them |
 //! | `QUIT` | as `TERM` twice |
 //! | `HUP` | each worker is replaced by a new one, one after the other; if the first new one fails, the old ones stay |
 //! | `USR2` | the program is started anew with the sockets; when it is ready this one ends, and if it fails this one goes on |
@@ -44,6 +44,7 @@
 //!             match worker.order() {
 //!                 Order::Stop { drain: false } => handle.hand_over(),
 //!                 Order::Stop { drain: true } | Order::Orphaned => return handle.shutdown(),
+//!                 Order::Announce => handle.announce(),
 //!                 Order::Hurry => handle.hurry(),
 //!                 Order::ReopenLogs => {}
 //!             }

@@ -128,5 +128,6 @@ pub(super) const REPORT: &[u8] = b"report";
 // And back.
 pub(super) const STOP: &[u8] = b"stop";
 pub(super) const DRAIN: &[u8] = b"drain";
+pub(super) const ANNOUNCE: &[u8] = b"announce";
 pub(super) const HURRY: &[u8] = b"hurry";
 pub(super) const REOPEN: &[u8] = b"reopen";

@@ -35,6 +35,8 @@ pub enum Order {
         /// Whether to accept what waits.
         drain: bool,
     },
+    /// The end comes soon: say so to whoever asks ([`Handle::announce`](crate::server::Handle::announce)), and go on.
+    Announce,
     /// Cut short what still runs.
     Hurry,
     /// Open log files anew: they were moved.
@@ -123,6 +125,7 @@ impl Worker {
                     match words[..] {
                         [super::spawn::STOP] => return Order::Stop { drain: false },
                         [super::spawn::STOP, super::spawn::DRAIN] => return Order::Stop { drain: true },
+                        [super::spawn::ANNOUNCE] => return Order::Announce,
                         [super::spawn::HURRY] => return Order::Hurry,
                         [super::spawn::REOPEN] => return Order::ReopenLogs,
                         _ => tracing::debug!(target: "wsgi", "an order that is not known: {words:?}"),

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State};
-use super::{GIVE_WAY, IDLE_GRACE, Shared};
+use super::{GIVE_WAY, IDLE_GRACE, STOPPING, Shared};
 use crate::clock::{self, NEVER};
+use crate::listening::HALF_WAY;
 use crate::wire::{Error, HttpDate};
 
 /// Looks after the engine until it is done.
@@ -14,7 +15,18 @@ pub(super) fn run(shared: &Arc<Shared>) {
     let mut watches: Vec<_> = shared.listeners.iter().map(|_| Default::default()).collect();
     let mut sweep_at = Instant::now();
     let mut look_at = sweep_at + LISTENERS;
+    let mut turned_away = false;
     while !shared.stopping() {
+        let delay = shared.delay();
+        if delay.is_some_and(|delay| delay.is_zero()) {
+            if !turned_away && shared.turn_away() {
+                turned_away = true;
+                shared.put_off(HALF_WAY);
+            } else {
+                shared.advance(STOPPING);
+            }
+            continue;
+        }
         if shared.giving_way.swap(false, Ordering::SeqCst) {
             std::thread::sleep(GIVE_WAY);
             shared.resume_listeners();
@@ -30,7 +42,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
             shared.look_after_listeners(&mut watches);
             look_at = Instant::now() + LISTENERS;
         }
-        shared.rest(sweep_at.min(look_at).saturating_duration_since(Instant::now()));
+        let next = sweep_at.min(look_at).saturating_duration_since(Instant::now());
+        shared.rest(delay.unwrap_or(Duration::MAX).min(next));
     }
     shut_down(shared);
 }

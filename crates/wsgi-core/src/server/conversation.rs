@@ -311,7 +311,7 @@ impl Exchange for Conversation<'_> {
     fn start(&mut self, head: &ResponseHead) {
         if !self.started && self.end.is_none() {
             self.started = true;
-            if self.shared.stopping() {
+            if self.shared.announced() {
                 self.connection.protocol.close_after_reply();
             }
             // Now, and not when the thread woke up: the handler may have taken long, or others before it.

@@ -218,6 +218,7 @@ impl Server {
             listeners: listeners.collect(),
             slots: Slots::new(self.max_connections),
             phase: AtomicU8::new(RUNNING),
+            shutdown_at: Mutex::default(),
             leave_backlog: AtomicBool::new(false),
             giving_way: AtomicBool::new(false),
             calls: Mutex::default(),
@@ -322,6 +323,24 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// Says that the end comes soon, and goes on: from now on replies say that their connection closes, and [`Status::stopping`] is told, so
+    /// that a balancer that asks for it sends its requests elsewhere. Returns at once. Further calls change nothing.
+    pub fn announce(&self) {
+        self.shared.advance(ANNOUNCED);
+    }
+
+    /// [`announce`](Self::announce), and after this time [`shutdown`](Self::shutdown). Returns at once; of several calls the first counts, and each of the
+    /// other calls that end the server cuts the time short.
+    ///
+    /// When the time is over, nobody new is let in on sockets of TCP that were bound here, for 300 ms, before they are closed: who asks in the
+    /// moment of the end is answered, or refused before a request is sent, and no connection is reset whom the system alone has accepted.
+    pub fn shutdown_after(&self, delay: Duration) {
+        // Without: a time that never comes.
+        let end = Instant::now().checked_add(delay);
+        self.shared.shutdown_at.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.announce();
+    }
+
     /// Asks for a graceful end and returns at once: accepts nothing more, answers what was accepted, and ends when that is done or when
     /// [`Timeouts::shutdown`] has passed. Further calls change nothing. Nobody else is to serve the sockets after that
     /// ([`Listener::turn_away`]), unless they were bound by somebody else.
@@ -369,6 +388,8 @@ struct Shared {
     listeners: Vec<Entry>,
     slots: Slots,
     phase: AtomicU8,
+    /// When an announced shutdown is to begin: if somebody has said it, and if that time ever comes.
+    shutdown_at: Mutex<Option<Option<Instant>>>,
     /// Connections that are not accepted yet when the end comes are answered by other processes.
     leave_backlog: AtomicBool,
     /// A listener gives way to another process, for a moment.
@@ -433,6 +454,11 @@ impl From<u64> for Key {
 }
 
 impl Shared {
+    /// Whether replies say that their connection closes.
+    fn announced(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) >= ANNOUNCED
+    }
+
     fn stopping(&self) -> bool {
         self.phase.load(Ordering::Relaxed) >= STOPPING
     }
@@ -616,6 +642,26 @@ impl Shared {
         }
     }
 
+    /// How long an announced shutdown is still to wait, if one is.
+    fn delay(&self) -> Option<Duration> {
+        let at = (*self.shutdown_at.lock().unwrap_or_else(PoisonError::into_inner)).flatten()?;
+        Some(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Begins an announced shutdown only after so much more time.
+    fn put_off(&self, time: Duration) {
+        *self.shutdown_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now().checked_add(time));
+    }
+
+    /// Lets nobody new in. Whether somebody may be half way in.
+    fn turn_away(&self) -> bool {
+        let turned = |entry: &&Entry| {
+            let listener = entry.listener.read().unwrap_or_else(PoisonError::into_inner);
+            listener.as_ref().is_some_and(|listener| listener.turn_away().unwrap_or(false))
+        };
+        self.listeners.iter().filter(turned).count() > 0
+    }
+
     /// Takes what the system has accepted already, unless it is others', then closes the listeners.
     fn close_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
@@ -734,9 +780,10 @@ impl Bell {
 const GIVE_WAY: Duration = Duration::from_millis(1);
 
 const RUNNING: u8 = 0;
-const STOPPING: u8 = 1;
-const HURRIED: u8 = 2;
-const DONE: u8 = 3;
+const ANNOUNCED: u8 = 1;
+const STOPPING: u8 = 2;
+const HURRIED: u8 = 3;
+const DONE: u8 = 4;
 
 /// Keys of the poller from here on are listeners; connections have 32 bits.
 const LISTENERS: u64 = 1 << 32;

@@ -16,7 +16,7 @@ use crate::wire::Address;
 pub struct Status {
     /// How many requests may run at once.
     pub threads: usize,
-    /// A shutdown has begun.
+    /// A shutdown has begun, or was announced.
     pub stopping: bool,
     /// The open connections.
     pub connections: Connections,
@@ -91,7 +91,7 @@ impl Shared {
         let sum = |which: fn(&Traffic) -> &AtomicU64| self.traffic.iter().map(|traffic| which(traffic).load(Ordering::Relaxed)).sum();
         Status {
             threads: self.threads,
-            stopping: self.stopping(),
+            stopping: self.announced(),
             connections: self.connections(),
             received_bytes: sum(|traffic| &traffic.received),
             sent_bytes: sum(|traffic| &traffic.sent),

@@ -12,9 +12,21 @@ use wsgi_core::server::{ListenAddress, Listener};
 
 use crate::{Failure, threads};
 
-/// What workers have said of themselves. Clones are the same.
+/// What workers have said of themselves, and the port on which it is told. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Figures(Arc<Mutex<BTreeMap<u32, Place>>>);
+pub(crate) struct Figures {
+    known: Arc<Mutex<Known>>,
+    port: Arc<Mutex<Port>>,
+}
+
+/// What is known of the workers.
+#[derive(Default)]
+struct Known {
+    /// The master has been asked to end, whatever workers say.
+    stopping: bool,
+    /// By number.
+    places: BTreeMap<u32, Place>,
+}
 
 /// All processes that were ever known by one number.
 #[derive(Default)]
@@ -32,14 +44,27 @@ struct Living {
     latest: Snapshot,
 }
 
+/// Where figures are told.
+#[derive(Default)]
+enum Port {
+    /// Nowhere, or not yet.
+    #[default]
+    None,
+    /// Here, until this is dropped.
+    #[expect(dead_code, reason = "it is kept, and dropped at the right time")]
+    Open(Stats),
+    /// Nowhere any more: another master tells them.
+    HandedOver,
+}
+
 impl Figures {
     /// Takes what a worker has sent.
     pub(crate) fn take(&self, worker: u32, report: &[u8]) {
         let Some(latest) = std::str::from_utf8(report).ok().and_then(|line| Snapshot::from_line(line).ok()) else {
             return tracing::debug!("worker {worker} has sent figures that cannot be read");
         };
-        let mut known = self.known();
-        let place = known.entry(worker).or_default();
+        let mut known = known(&self.known);
+        let place = known.places.entry(worker).or_default();
         let heard = Instant::now();
         match place.living.iter_mut().find(|living| living.latest.pid == latest.pid) {
             Some(living) => *living = Living { heard, latest },
@@ -52,8 +77,8 @@ impl Figures {
 
     /// A worker has ended. What it has counted stays counted.
     pub(crate) fn ended(&self, worker: u32, process: u32) {
-        let mut known = self.known();
-        let Some(place) = known.get_mut(&worker) else { return };
+        let mut known = known(&self.known);
+        let Some(place) = known.places.get_mut(&worker) else { return };
         if let Some(index) = place.living.iter().position(|living| living.latest.pid == process) {
             let last = place.living.remove(index).latest;
             place.gone.merge(&last.counted());
@@ -61,43 +86,51 @@ impl Figures {
         }
     }
 
-    /// The figures of each number: what was ever counted there, and how those are that are there now.
-    fn snapshots(&self) -> Vec<Snapshot> {
-        self.known().iter().map(|(worker, place)| place.snapshot(*worker)).collect()
+    /// Says of all workers that they are stopping, before they know it themselves.
+    pub(crate) fn stopping(&self) {
+        known(&self.known).stopping = true;
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<u32, Place>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves the port to the next master.
+    pub(crate) fn hand_over(&self) {
+        *port(&self.port) = Port::HandedOver;
     }
 
     /// Tells them at this address, which the master before this one may still have: then as soon as it lets go of it.
     ///
     /// # Errors
     /// The address cannot be had, or the system gives no thread.
-    pub(crate) fn tell(&self, address: &ListenAddress, follows: bool) -> Result<Option<Stats>, Failure> {
-        let figures = self.clone();
-        match listen(address, move || figures.snapshots()) {
+    pub(crate) fn tell(&self, address: &ListenAddress, follows: bool) -> Result<(), Failure> {
+        let source = Arc::clone(&self.known);
+        match listen(address, move || snapshots(&source)) {
             Err(_) if follows => {
                 let (figures, address) = (self.clone(), address.clone());
                 let started = threads::start("figures", move || {
-                    loop {
-                        thread::sleep(EVERY);
-                        if let Ok(listener) = Listener::bind(&address) {
-                            let source = figures.clone();
-                            match Stats::listen(listener, move || source.snapshots()) {
-                                // For as long as this process lives.
-                                Ok(stats) => std::mem::forget(stats),
-                                Err(error) => tracing::error!("cannot tell figures on {address}: {error}"),
-                            }
-                            return;
-                        }
+                    while !figures.tell_now(&address) {
+                        thread::sleep(AGAIN);
                     }
                 });
                 started.map_err(|error| Failure::SetUp(format!("cannot tell figures: {}", threads::explain(&error))))?;
-                Ok(None)
             }
-            other => other.map(Some),
+            told => *port(&self.port) = Port::Open(told?),
         }
+        Ok(())
+    }
+
+    /// Whether there is nothing more to be done to tell them at this address.
+    fn tell_now(&self, address: &ListenAddress) -> bool {
+        // Held meanwhile, so that a master that is replaced itself by now does not take the port from its successor.
+        let mut port = port(&self.port);
+        if matches!(*port, Port::HandedOver) {
+            return true;
+        }
+        let Ok(listener) = Listener::bind(address) else { return false };
+        let source = Arc::clone(&self.known);
+        match Stats::listen(listener, move || snapshots(&source)) {
+            Ok(stats) => *port = Port::Open(stats),
+            Err(error) => tracing::error!("cannot tell figures on {address}: {error}"),
+        }
+        true
     }
 }
 
@@ -118,6 +151,22 @@ impl Place {
         (snapshot.worker, snapshot.restarts) = (worker, self.processes.saturating_sub(1));
         snapshot
     }
+}
+
+/// The figures of each number: what was ever counted there, and how those are that are there now.
+fn snapshots(all: &Mutex<Known>) -> Vec<Snapshot> {
+    let known = known(all);
+    let mut snapshots: Vec<Snapshot> = known.places.iter().map(|(worker, place)| place.snapshot(*worker)).collect();
+    snapshots.iter_mut().for_each(|snapshot| snapshot.stopping |= known.stopping);
+    snapshots
+}
+
+fn known(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn port(port: &Mutex<Port>) -> MutexGuard<'_, Port> {
+    port.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Listens for those who ask for figures.
@@ -155,6 +204,8 @@ pub(crate) fn report(metrics: &Metrics, worker: &Worker) {
 
 /// How often workers send figures.
 const EVERY: Duration = Duration::from_millis(500);
+/// How often a master that follows another asks for the port: a probe that is refused meanwhile should not be refused twice.
+const AGAIN: Duration = Duration::from_millis(50);
 /// A worker that has sent nothing for so long is gone.
 const SILENT: Duration = Duration::from_secs(3);
 const MOST_THREADS: usize = 500;
@@ -179,7 +230,7 @@ mod tests {
             assert_eq!((snapshot.received_bytes, snapshot.sent_bytes), (2 * requests, 3 * requests));
             (snapshot.worker, snapshot.pid, snapshot.restarts, requests, snapshot.capacity)
         };
-        figures.snapshots().iter().map(told).collect()
+        snapshots(&figures.known).iter().map(told).collect()
     }
 
     #[test]
@@ -214,7 +265,7 @@ mod tests {
             (snapshot.pid, snapshot.ready, snapshot.stopping, snapshot.stuck) = (pid, true, stopping, stuck);
             figures.take(1, snapshot.to_line().as_bytes());
         };
-        let health = || Snapshot::sum(&figures.snapshots()).health();
+        let health = || Snapshot::sum(&snapshots(&figures.known)).health();
         report(1, false, false);
         figures.ended(1, 1);
         assert_eq!(health(), Health::Starting, "it has died, and another is to come");
@@ -228,5 +279,9 @@ mod tests {
         assert_eq!(health(), Health::Stopping);
         figures.ended(1, 3);
         assert_eq!(health(), Health::Stopping);
+        report(4, false, false);
+        assert_eq!(health(), Health::Ready);
+        figures.stopping();
+        assert_eq!(health(), Health::Stopping, "the master says so");
     }
 }

@@ -311,7 +311,7 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
         }
         None => {
             announce(&interpreter, &served, settings, &addresses);
-            signals.end(running.handle(), service::ready().map_err(no_thread)?)
+            signals.end(running.handle(), settings.shutdown_delay, service::ready().map_err(no_thread)?)
         }
     };
     running.wait();

@@ -213,10 +213,9 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     processes.name_this(MASTER);
 
     let figures = Figures::default();
-    let _stats = match &site.seeing.stats {
-        Some(address) => figures.tell(address, predecessor.is_some())?,
-        None => None,
-    };
+    if let Some(address) = &site.seeing.stats {
+        figures.tell(address, predecessor.is_some())?;
+    }
 
     let before = predecessor.as_ref().map(Predecessor::process);
     let mut master = Master::new(listening::named(bound)).map_err(|error| Failure::SetUp(format!("cannot watch processes: {error}")))?;
@@ -251,6 +250,12 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
         master = master.worker_name(move |number| OsString::from(processes.name(&format!("worker {number}")).unwrap_or_default()));
     }
     let of_the_dead = figures.clone();
+    master = master.shutdown_delay(settings.shutdown_delay);
+    let told = figures.clone();
+    master = master.on_ending(move |how| match how {
+        Ended::Replaced => told.hand_over(),
+        _ => told.stopping(),
+    });
     master = master.on_report(move |worker, report| figures.take(worker, report));
     master = master.on_ended(move |worker, process| of_the_dead.ended(worker, process));
     let reopen = site.logs.reopen(std::iter::empty(), site.collector.as_ref());

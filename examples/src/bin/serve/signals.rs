@@ -1,5 +1,6 @@
 //! Signals to a process that serves, or is about to. Alone: TERM, INT and HUP end the server gracefully, a second one cuts short what still runs, a
-//! third ends the process at once; QUIT is as the first two. Under a master, the master's orders do that, and TERM has this process alone replaced.
+//! third ends the process at once; QUIT is as the first two. Where the end is to be announced first, the first one does that, and the next is the
+//! first. Under a master, the master's orders do that, and TERM has this process alone replaced.
 //!
 //! ```text
 //!  catch ──▶ Starting: the end comes at once ── hold ──▶ (nobody acts) ── end or obey ──▶ Serving: in order
@@ -13,6 +14,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, ptr};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
@@ -35,7 +37,7 @@ pub(crate) struct Signals<K> {
 /// How far this process has come.
 enum Stage<K> {
     Starting(K),
-    Alone { server: Handle, service: Arc<Notifier>, urgency: Urgency, count: u32 },
+    Alone { server: Handle, delay: Option<Duration>, service: Arc<Notifier>, urgency: Urgency, count: u32 },
     Worker { server: Handle, worker: Worker, renewed: bool },
 }
 
@@ -114,10 +116,11 @@ impl<K: Default> Held<'_, K> {
         }
     }
 
-    /// From now on, signals end this server.
-    pub(crate) fn end(mut self, server: Handle, service: Arc<Notifier>) -> Urgency {
+    /// From now on, signals end this server. `delay`: for how long the end is announced before.
+    pub(crate) fn end(mut self, server: Handle, delay: Duration, service: Arc<Notifier>) -> Urgency {
         let urgency = Urgency::default();
-        *self.0 = Stage::Alone { server, service, urgency: urgency.clone(), count: 0 };
+        let delay = Some(delay).filter(|delay| !delay.is_zero());
+        *self.0 = Stage::Alone { server, delay, service, urgency: urgency.clone(), count: 0 };
         urgency
     }
 
@@ -139,6 +142,7 @@ impl<K: Default> Held<'_, K> {
                         }
                         replacement.wind_up();
                     }
+                    Order::Announce => handle.announce(),
                     Order::Hurry => told.hurry(&handle),
                     Order::ReopenLogs => reopen.reopen(),
                     Order::Orphaned => {
@@ -176,7 +180,12 @@ impl<K: Default> Stage<K> {
                 // The thread that imports is somewhere in Python, and nobody knows for how long.
                 std::process::exit(0);
             }
-            Stage::Alone { server, service, urgency, count } => {
+            Stage::Alone { server, delay, service, urgency, count } => {
+                if let Some(delay) = delay.take().filter(|_| signal != SIGQUIT) {
+                    service.stopping();
+                    server.shutdown_after(delay);
+                    return tracing::info!("{name}: ending in {delay:?}, for balancers to hear of it");
+                }
                 *count = if signal == SIGQUIT { (*count).max(1) + 1 } else { *count + 1 };
                 match *count {
                     1 => {

@@ -1,6 +1,7 @@
 //! What the options set.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use wsgi_core::server::{ListenAddress, Network, Timeouts};
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
+    /// How long the end is announced before it begins.
+    pub(crate) shutdown_delay: Duration,
     pub(crate) log_level: LevelFilter,
     pub(crate) seeing: seeing::Options,
     /// Whether a key that is no option is a mistake, wherever it stands.
@@ -130,6 +133,7 @@ impl Default for Settings {
             max_connections: 16 * 1024,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            shutdown_delay: Duration::ZERO,
             log_level: LevelFilter::INFO,
             seeing: seeing::Options::default(),
             strict: false,

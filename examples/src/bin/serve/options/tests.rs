@@ -120,6 +120,7 @@ fn every_value_changes_something() {
         ("harakiri", "7"),
         ("harakiri-graceful-timeout", "7"),
         ("graceful-timeout", "7"),
+        ("shutdown-delay", "7"),
         ("log-level", "debug"),
         ("access-log", "-"),
         ("log-format", "combined"),

@@ -109,4 +109,14 @@ pub(super) static ENTRIES: &[Entry] = &[
         default: |settings| in_seconds(settings.timeouts.shutdown),
         apply: |settings, value| seconds(value).map(|time| settings.timeouts.shutdown = time),
     },
+    Entry {
+        name: "shutdown-delay",
+        aliases: &[],
+        short: None,
+        value: Some("SECONDS"),
+        group: Group::Timeouts,
+        help: "Go on accepting for so long when the server is told to end, while /readyz of --stats says 503 and replies close their connections, so that a balancer in front sends its requests elsewhere; a second signal cuts it short",
+        default: |settings| in_seconds(settings.shutdown_delay),
+        apply: |settings, value| seconds_or_never(value).map(|time| settings.shutdown_delay = time.unwrap_or_default()),
+    },
 ];
