@@ -412,9 +412,9 @@ impl Running {
         }
     }
 
-    /// Lets nobody new in. Whether somebody may be half way in.
+    /// Lets nobody new in where somebody may be half way in. Whether there is such a place.
     fn turn_away(&self) -> bool {
-        self.master.sockets.iter().filter(|socket| socket.listener.turn_away().unwrap_or(false)).count() > 0
+        self.master.sockets.iter().filter(|socket| socket.listener.turn_away_ahead()).count() > 0
     }
 
     /// Tells those who have to know before anything ends.

@@ -653,11 +653,11 @@ impl Shared {
         *self.shutdown_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now().checked_add(time));
     }
 
-    /// Lets nobody new in. Whether somebody may be half way in.
+    /// Lets nobody new in where somebody may be half way in. Whether there is such a place.
     fn turn_away(&self) -> bool {
         let turned = |entry: &&Entry| {
             let listener = entry.listener.read().unwrap_or_else(PoisonError::into_inner);
-            listener.as_ref().is_some_and(|listener| listener.turn_away().unwrap_or(false))
+            listener.as_ref().is_some_and(Listener::turn_away_ahead)
         };
         self.listeners.iter().filter(turned).count() > 0
     }
