@@ -602,3 +602,18 @@ fn what_lies_where_a_socket_was_is_left_alone() {
         ends_in_order(process);
     }
 }
+
+/// The workers of then never had the new one, and no others came: whoever connected waited for the end, and was reset.
+#[test]
+fn a_socket_whose_file_is_removed_while_the_end_is_announced_is_not_bound_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("a.sock");
+    // Long enough for a master to find it gone twice.
+    let mut process = serve(&["--master", "--shutdown-delay=4", "--http", socket.to_str().unwrap()]);
+    process.address();
+    process.signal(Signal::TERM);
+    process.line_with("ending in 4s");
+    fs::remove_file(&socket).unwrap();
+    let ended = process.wait();
+    assert!(ended.status.success() && !ended.stderr.contains("is bound anew"), "{}", ended.stderr);
+}
