@@ -326,15 +326,15 @@ fn an_access_log_that_cannot_be_written_holds_up_nobody() {
         processes.iter().for_each(|process| limit(*process, Resource::Fsize, Some(0)));
         eventually("all have found out", || {
             assert_eq!(get(address, "/lost").text(), "here");
-            count(&process, "access log: cannot write to ") == processes.len()
+            count(&process, "cannot log to ") == processes.len()
         });
         a_while();
-        assert_eq!(count(&process, "access log: cannot write to "), processes.len());
+        assert_eq!(count(&process, "cannot log to "), processes.len());
         processes.iter().for_each(|process| limit(*process, Resource::Fsize, None));
-        process.lines_with("is written again", processes.len());
+        process.lines_with("takes lines of the log again", processes.len());
         assert_eq!(get(address, "/found").text(), "here");
         let ended = ends_in_order(process);
-        assert_eq!(ended.stderr.matches("is written again").count(), processes.len(), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("takes lines of the log again").count(), processes.len(), "{}", ended.stderr);
         assert!(fs::read_to_string(&log).unwrap().contains("/found\n"));
     }
 }
@@ -395,16 +395,16 @@ fn a_disk_that_is_full_is_served_from_and_used_again_when_it_has_room() {
         assert_eq!(upload(address).code(), 507);
         assert_eq!(get(address, "/lost").text(), "here");
     }
-    process.line_with("access log: cannot write to ");
+    process.line_with("cannot log to ");
     a_while();
-    for part in ["access log: cannot write to ", "request bodies cannot be kept in temporary files in "] {
+    for part in ["cannot log to ", "request bodies cannot be kept in temporary files in "] {
         let lines = process.lines_with(part, 1);
         assert!(lines.len() == 1 && lines[0].contains("No space left on device"), "{lines:?}");
     }
     let inside = Path::new("/proc").join(process.id().to_string()).join("root").join(&disk[1..]);
     fs::remove_file(inside.join("filler")).unwrap();
     assert_eq!(upload(address).text(), UPLOAD.to_string());
-    process.line_with("is written again");
+    process.line_with("takes lines of the log again");
     // What waited was kept.
     assert_eq!(fs::read_to_string(inside.join("access.log")).unwrap().matches("/lost\n").count(), 3);
     ends_in_order(process);
