@@ -21,7 +21,8 @@ use wsgi_tests::eventually;
 use wsgi_tests::fixture::apps;
 use wsgi_tests::front::ports;
 use wsgi_tests::load::{Failure, Load};
-use wsgi_tests::process::{Process, build, children, lives, send, serve_program};
+use wsgi_tests::process::{Process, behind, build, children, lives, send, serve_program};
+use wsgi_tests::skip;
 
 /// `serve` with the application of these tests, a PID file, and a folder that both can write to.
 struct Site {
@@ -1079,12 +1080,6 @@ fn a_socket_that_somebody_else_holds_is_as_it_was_when_the_next_master_has_ended
     assert!(Wire::tcp(tcp.local_addr().unwrap()).is_ok(), "it does not hear who connects");
 }
 
-/// Says why a test is skipped, or that it must not be: in CI.
-fn skip(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-    eprintln!("skipped: {why}");
-}
-
 #[test]
 fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
     if !rustix::process::geteuid().is_root() {
@@ -1206,11 +1201,10 @@ fn the_first_process_of_a_container_takes_care_of_orphans() {
     }
     // A single process could not tell its orphans from the application's own children, so that there is a master without being asked for.
     for (processes, reloaded) in [("1", "reloaded: 1 worker ready"), ("2", "reloaded: 2 workers ready")] {
-        let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(serve_program());
-        command.args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", processes]);
-        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
-        let mut process = Process::start(command);
+        let apps = apps();
+        let serve = ["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps.to_str().unwrap(), "--processes", processes];
+        let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+        let mut process = Process::start(behind(&namespace, &Process::serve_command(serve)));
         let address = process.address();
         let orphan = get(address, "/orphan");
         assert!(orphan.parse::<u32>().is_ok(), "{orphan:?}");
