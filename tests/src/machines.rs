@@ -16,11 +16,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::front::installed;
-use crate::process::{Process, lives, send};
+use crate::process::{Process, kill, lives};
 use crate::{eventually, skip};
 
 /// A machine with an address. Dropping it kills all that runs there.
@@ -93,9 +93,7 @@ impl Machine {
     pub fn kill(&self) {
         eventually("all processes of a machine end", || {
             let processes = self.processes();
-            for process in processes.iter().filter(|process| lives(**process)) {
-                send(*process, Signal::KILL);
-            }
+            processes.iter().copied().for_each(kill);
             processes.iter().all(|process| !lives(*process))
         });
     }
@@ -118,12 +116,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for process in self.processes() {
-            // It may be ending anyway.
-            if lives(process) {
-                send(process, Signal::KILL);
-            }
-        }
+        self.processes().into_iter().for_each(kill);
     }
 }
 

@@ -210,6 +210,12 @@ pub fn send(process: u32, signal: Signal) {
     kill_process(pid(process), signal).expect("a process that is there");
 }
 
+/// Kills a process, which may have ended.
+pub fn kill(process: u32) {
+    // There is no other reason why it could fail with one of our own.
+    let _ = kill_process(pid(process), Signal::KILL);
+}
+
 /// Whether a process has not ended.
 pub fn lives(process: u32) -> bool {
     // Of an orphan that has ended and that nobody has waited for yet, only the number is left.

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
-use wsgi_tests::column::{Conversation, Request, collect};
+use wsgi_tests::column::{Conversation, Request};
 use wsgi_tests::eventually;
 use wsgi_tests::fixture::apps;
 use wsgi_tests::process::{Process, lives, send};
@@ -197,16 +197,7 @@ fn a_second_signal_cuts_short_what_the_first_one_waits_for_and_a_third_ends_it()
         let address = slow.process.address();
         let mut waiting = Wire::tcp(address).unwrap();
         waiting.send(&Request::get("/wait")).unwrap();
-        if arguments.is_empty() {
-            // Its only thread is in there.
-            let mut idle = Wire::tcp(address).unwrap();
-            idle.send(&Request::get("/")).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        } else {
-            let mut other = Wire::tcp(address).unwrap();
-            other.send(&Request::get("/")).unwrap();
-            collect(&mut other);
-        }
+        eventually("the application is asked", || slow.path("waiting").exists());
         for (count, signal) in signals.iter().enumerate() {
             slow.process.signal(*signal);
             match count {
