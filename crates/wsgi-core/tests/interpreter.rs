@@ -241,6 +241,16 @@ fn a_virtualenv_whose_python_is_gone_is_one_sentence() {
     );
     assert_eq!(lines, [sentence]);
 
+    // What cannot be looked at need not be gone. For root that is a link to itself, for others a folder of somebody else's.
+    let circle = Path::new(&venv.root()).join("circle");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    venv.configure(|line| if line.starts_with("home") { format!("home = {}", circle.display()) } else { line.to_owned() });
+    let lines = Probe::new([format!("home {}", venv.root()), "start".to_owned()]).run().lines;
+    assert_eq!(
+        lines,
+        [format!("start: the Python home {:?} cannot be used: {circle:?}: Too many levels of symbolic links (os error 40)", venv.root())]
+    );
+
     venv.configure(|line| if line.starts_with("home") { String::new() } else { line.to_owned() });
     let lines = Probe::new([format!("home {}", venv.root()), "start".to_owned()]).run().lines;
     assert!(lines[0].ends_with("is broken: its pyvenv.cfg has no line \"home = DIRECTORY\": make it anew"), "{lines:?}");

@@ -50,8 +50,16 @@ pub enum ListenAddress {
 
 /// A text that is no [`ListenAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address to listen on: expected HOST:PORT, :PORT, the path of a Unix socket (with a '/'), or fd://NUMBER")]
+#[error(
+    "{0:?} is not an address to listen on: expected HOST:PORT, :PORT, the path of a Unix socket (with a '/'), or fd://NUMBER{hint}",
+    hint = did_you_mean(.0)
+)]
 pub struct AddressError(String);
+
+/// For a port that lacks its colon.
+fn did_you_mean(text: &str) -> String {
+    if text.parse::<u16>().is_ok() { format!(": did you mean :{text}?") } else { String::new() }
+}
 
 impl FromStr for ListenAddress {
     type Err = AddressError;

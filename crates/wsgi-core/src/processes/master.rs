@@ -587,7 +587,8 @@ impl Running {
     }
 
     fn renew(&mut self, pid: Pid, why: &str) {
-        if self.crew.renew(pid) {
+        // Who sends TERM to all of a group, as timeout(1) does and systemd by default, has none replaced.
+        if self.crew.renew(pid) && self.outcome.is_none() {
             let number = self.crew.number(pid).unwrap_or(0);
             tracing::info!(target: "wsgi", "worker {number} (process {pid}) is to be replaced: {why}");
         }

@@ -163,6 +163,13 @@ fn examine_virtualenv(home: &Home, configuration: &str, linked: &Linked) -> Resu
             reason: "its pyvenv.cfg has no line \"home = DIRECTORY\"".to_owned(),
         });
     };
+    match fs::metadata(&base) {
+        // pyenv and uv have their Pythons in somebody's home, which other users may not enter: it is not gone.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Err(unreadable(home, &base, error));
+        }
+        _ => {}
+    }
     if !base.is_dir() || !base.ancestors().any(|prefix| has_standard_library(prefix, linked)) {
         return Err(StartError::BaseGone { home: home.clone(), base, name: linked.name.clone() });
     }
