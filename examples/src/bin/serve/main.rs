@@ -19,6 +19,7 @@ mod document;
 mod environment;
 mod figures;
 mod grammar;
+mod gunicorn;
 mod handlers;
 mod help;
 mod listening;
