@@ -275,6 +275,7 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
         // Standard error may be another by now.
         seeing.lines().for_each(|lines| lines.reopen());
     }
+    settings.processes.look_for_python(&interpreter)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     signals.keep((bound, pid_files));
     let applications = applications::load(&interpreter, std::mem::take(&mut site.targets), settings, &seeing)?;
