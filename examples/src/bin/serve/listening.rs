@@ -261,7 +261,7 @@ mod tests {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
             Failure::Mistake(mistake) => format!("{}: {}", mistake.option, mistake.sentence),
-            Failure::Import(error) => panic!("{error}"),
+            Failure::Import(error, _) => panic!("{error}"),
             Failure::Said(code) => panic!("{code}"),
             Failure::Stuck => panic!("nothing runs yet"),
         })

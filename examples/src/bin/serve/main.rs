@@ -98,8 +98,8 @@ enum Failure {
     Mistake(Mistake),
     /// The system or the files do not allow it.
     SetUp(String),
-    /// There is no application.
-    Import(ImportError),
+    /// There is no application. With what may help, or nothing.
+    Import(ImportError, &'static str),
     /// Another process of this server has said it, and ended with this code.
     Said(u8),
     /// A request did not end. The log has said so.
@@ -158,11 +158,11 @@ fn told(failure: &Failure) -> u8 {
             say(&format!("serve: {sentence}\n"))
         }
         Failure::Said(_) | Failure::Stuck => {}
-        Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
+        Failure::Import(error, hint) => say(&format!("{}serve: {error}{hint}\n", error.traceback().unwrap_or_default())),
     }
     match failure {
         Failure::Usage(_) | Failure::Mistake(_) => 2,
-        Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::SetUp(_) | Failure::Import(..) => 1,
         Failure::Said(code) => *code,
         Failure::Stuck => replacement::STATUS,
     }
