@@ -53,6 +53,7 @@ def application(environ, start_response):
         with open(os.path.join(FOLDER, "begun"), "w"):
             pass
         while os.path.exists(os.path.join(FOLDER, "held")):
+            time.sleep(0.01)
     elif what == "wait-for":
         while not os.path.exists(os.path.join(FOLDER, value)):
             time.sleep(0.01)

@@ -23,6 +23,8 @@ signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/wait":
+        with open(os.path.join(FOLDER, "waiting"), "w"):
+            pass
         while not there("let-go"):
             time.sleep(0.01)
     text = str(os.getpid()).encode()

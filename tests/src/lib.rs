@@ -30,6 +30,13 @@ pub mod venv;
 /// How long anything in a test may take before the test fails. Generous, since the machine may be busy; nothing waits for it to pass.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Says why a test is skipped; a panic in CI, where it must not be.
+#[track_caller]
+pub fn skip(why: &str) {
+    assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{why}");
+    eprintln!("skipped: {why}");
+}
+
 /// Waits until something holds; a panic when it does not in time.
 #[track_caller]
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

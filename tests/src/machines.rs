@@ -16,12 +16,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::eventually;
 use crate::front::installed;
-use crate::process::{Process, lives, send};
+use crate::process::{Process, kill, lives};
+use crate::{eventually, skip};
 
 /// A machine with an address. Dropping it kills all that runs there.
 pub struct Machine {
@@ -35,8 +35,7 @@ pub struct Machine {
 /// Whether machines can be made here. Where not: a line that says why, or a panic in CI.
 pub fn possible() -> bool {
     if !geteuid().is_root() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "only root can make networks");
-        eprintln!("skipped: only root can make networks");
+        skip("only root can make networks");
         return false;
     }
     installed("ip", "iproute2") && installed("unshare", "util-linux")
@@ -94,9 +93,7 @@ impl Machine {
     pub fn kill(&self) {
         eventually("all processes of a machine end", || {
             let processes = self.processes();
-            for process in processes.iter().filter(|process| lives(**process)) {
-                send(*process, Signal::KILL);
-            }
+            processes.iter().copied().for_each(kill);
             processes.iter().all(|process| !lives(*process))
         });
     }
@@ -119,12 +116,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for process in self.processes() {
-            // It may be ending anyway.
-            if lives(process) {
-                send(process, Signal::KILL);
-            }
-        }
+        self.processes().into_iter().for_each(kill);
     }
 }
 

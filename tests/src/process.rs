@@ -192,9 +192,28 @@ impl Process {
     }
 }
 
+/// The same command behind the words of another, which is to start it: a shell, say, that sets a limit first.
+pub fn behind(words: &[&str], command: &Command) -> Command {
+    let mut whole = Command::new(words[0]);
+    whole.args(&words[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => whole.env(name, value),
+            None => whole.env_remove(name),
+        };
+    }
+    whole
+}
+
 /// Sends a signal to a process. A panic if there is none.
 pub fn send(process: u32, signal: Signal) {
     kill_process(pid(process), signal).expect("a process that is there");
+}
+
+/// Kills a process, which may have ended.
+pub fn kill(process: u32) {
+    // There is no other reason why it could fail with one of our own.
+    let _ = kill_process(pid(process), Signal::KILL);
 }
 
 /// Whether a process has not ended.

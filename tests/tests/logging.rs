@@ -13,7 +13,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use wsgi_tests::DEADLINE;
 use wsgi_tests::fixture::apps;
-use wsgi_tests::process::{Process, serve_program};
+use wsgi_tests::process::{Process, behind};
 
 /// `serve` with an application that says things, in a folder of its own.
 struct Site {
@@ -378,17 +378,10 @@ fn syslog_gets_messages_over_udp_and_by_a_socket() {
 #[test]
 fn several_loggers_all_get_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let program = serve_program().to_str().unwrap();
-    let template = Site::command(&folder, &["--logger", "file:one.log", "--logger", "stdio", "--logger", "fd:7"]);
+    let serve = Site::command(&folder, &["--logger", "file:one.log", "--logger", "stdio", "--logger", "fd:7"]);
     // Only a shell leaves a descriptor of this number open.
-    let mut command = Command::new("sh");
-    command.args(["-c", "exec \"$0\" \"$@\" 7>>\"$LOG\"", program]).args(template.get_args()).env("LOG", folder.path().join("seven.log"));
-    for (name, value) in template.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = behind(&["sh", "-c", "exec \"$0\" \"$@\" 7>>\"$LOG\""], &serve);
+    command.env("LOG", folder.path().join("seven.log"));
     let mut site = Site { process: Process::start(command), folder };
     site.get("/one");
     for name in ["one.log", "seven.log"] {

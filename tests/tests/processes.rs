@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use wsgi_tests::DEADLINE;
@@ -22,7 +22,8 @@ use wsgi_tests::eventually;
 use wsgi_tests::fixture::apps;
 use wsgi_tests::front::ports;
 use wsgi_tests::load::{Failure, Load};
-use wsgi_tests::process::{Process, build, children, lives, send, serve_program};
+use wsgi_tests::process::{Process, behind, build, children, kill, lives, send, serve_program};
+use wsgi_tests::skip;
 
 /// `serve` with the application of these tests, a PID file, and a folder that both can write to.
 struct Site {
@@ -85,8 +86,8 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         // Another master may have taken over, which is not the child that `Process` ends. Workers end when their master does.
-        if let Some(process) = self.master().filter(|process| *process != self.process.id() && lives(*process)) {
-            send(process, Signal::KILL);
+        if let Some(process) = self.master().filter(|process| *process != self.process.id()) {
+            kill(process);
         }
     }
 }
@@ -360,19 +361,18 @@ fn the_end_under_load_answers_every_request_that_was_taken_in() {
         for over_unix in [false, true] {
             let sockets = tempfile::tempdir().unwrap();
             let socket = sockets.path().join("a.sock");
-            let options = ["--threads", "2", "--graceful-timeout", "10", "--http", socket.to_str().unwrap()];
+            // Whoever waits until then does not end in time.
+            let options = ["--threads", "2", "--graceful-timeout", "1000", "--http", socket.to_str().unwrap()];
             let mut site = Site::start(&[way, &options].concat());
             let address = site.address();
             let load = if over_unix { Load::unix(&socket, "/sleep/5", CLIENTS) } else { Load::start(address, "/sleep/5", CLIENTS) };
             load.wait_for(200);
-            let begun = Instant::now();
             site.process.terminate();
             let mut said = None;
             eventually("the server ends", || {
                 said = site.process.ended();
                 said.is_some()
             });
-            assert!(begun.elapsed() < Duration::from_secs(10), "that is the timeout");
             assert!(said.as_ref().is_some_and(|said| said.starts_with("exit status: 0;")), "{said:?}");
             let tally = load.finish();
             // Each client is refused in the end, or finds that the system has let it in where nobody looks any more.
@@ -447,6 +447,19 @@ fn an_end_that_is_announced_is_told_to_probes_at_once_and_cut_short_by_a_second_
         });
         assert!(ended.as_ref().is_some_and(|ended| ended.starts_with("exit status: 0;")), "{ended:?}");
     }
+}
+
+#[test]
+fn figures_that_the_next_master_cannot_tell_are_missed_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let stats = folder.path().join("there/stats.sock");
+    fs::create_dir(stats.parent().unwrap()).unwrap();
+    let mut site = Site::start(&["--master", "--stats", stats.to_str().unwrap()]);
+    site.address();
+    fs::remove_dir_all(stats.parent().unwrap()).unwrap();
+    site.signal(Signal::USR2);
+    site.process.lines_with("has taken over", 1);
+    site.process.lines_with("cannot tell figures on", 1);
 }
 
 /// Otherwise a probe would hear of the end of the one for as long as its slowest request takes, while the other serves.
@@ -1097,12 +1110,6 @@ fn a_socket_that_somebody_else_holds_is_as_it_was_when_the_next_master_has_ended
     assert!(Wire::tcp(tcp.local_addr().unwrap()).is_ok(), "it does not hear who connects");
 }
 
-/// Says why a test is skipped, or that it must not be: in CI.
-fn skip(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-    eprintln!("skipped: {why}");
-}
-
 #[test]
 fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
     if !rustix::process::geteuid().is_root() {
@@ -1242,11 +1249,10 @@ fn the_first_process_of_a_container_takes_care_of_orphans() {
     }
     // A single process could not tell its orphans from the application's own children, so that there is a master without being asked for.
     for (processes, reloaded) in [("1", "reloaded: 1 worker ready"), ("2", "reloaded: 2 workers ready")] {
-        let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(serve_program());
-        command.args(["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps().to_str().unwrap(), "--processes", processes]);
-        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
-        let mut process = Process::start(command);
+        let apps = apps();
+        let serve = ["--http", "127.0.0.1:0", "--module", "processes", "--chdir", apps.to_str().unwrap(), "--processes", processes];
+        let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+        let mut process = Process::start(behind(&namespace, &Process::serve_command(serve)));
         let address = process.address();
         let orphan = get(address, "/orphan");
         assert!(orphan.parse::<u32>().is_ok(), "{orphan:?}");

@@ -8,14 +8,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use wsgi_tests::DEADLINE;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Conversation, Request, Seen, collect};
 use wsgi_tests::fixture::apps;
-use wsgi_tests::process::{Ended, Process, serve_program};
+use wsgi_tests::process::{Ended, Process, behind, children, send};
+use wsgi_tests::{eventually, skip};
 
 fn command(arguments: &[&str]) -> Command {
     let apps = apps();
@@ -29,24 +30,13 @@ fn serve(arguments: &[&str]) -> Process {
 
 /// The same behind a line of shell, which sets a limit or redirects something.
 fn serve_behind(script: &str, arguments: &[&str]) -> Process {
-    let serve = command(arguments);
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{script}; exec \"$@\""), "sh"]).arg(serve_program()).args(serve.get_args());
-    for (name, value) in serve.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    Process::start(shell)
+    Process::start(behind(&["sh", "-c", &format!("{script}; exec \"$@\""), "sh"], &command(arguments)))
 }
 
 /// The processes that answer requests: the workers, or the process itself.
 fn serving(process: &Process) -> BTreeSet<u32> {
-    let id = process.id();
-    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    let children: BTreeSet<u32> = text.split_whitespace().filter_map(|child| child.parse().ok()).collect();
-    if children.is_empty() { BTreeSet::from([id]) } else { children }
+    let workers = children(process.id());
+    if workers.is_empty() { BTreeSet::from([process.id()]) } else { workers }
 }
 
 fn pid(process: u32) -> Pid {
@@ -100,15 +90,6 @@ const UPLOAD: usize = 600 * 1024;
 
 fn count(process: &Process, part: &str) -> usize {
     process.stderr().lines().filter(|line| line.contains(part)).count()
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Long enough for whoever tries again to have tried again and again: nothing can be waited for that is not to come.
@@ -271,7 +252,7 @@ fn a_worker_that_cannot_be_started_is_told_once_and_tried_again() {
     let address = process.address();
     let workers = serving(&process);
     no_more_descriptors(process.id());
-    kill_process(pid(*workers.first().unwrap()), Signal::KILL).unwrap();
+    send(*workers.first().unwrap(), Signal::KILL);
     process.line_with("cannot be started, which is tried again: ");
     a_while();
     assert_eq!(count(&process, "cannot be started"), 1, "{}", process.stderr());
@@ -326,15 +307,15 @@ fn an_access_log_that_cannot_be_written_holds_up_nobody() {
         processes.iter().for_each(|process| limit(*process, Resource::Fsize, Some(0)));
         eventually("all have found out", || {
             assert_eq!(get(address, "/lost").text(), "here");
-            count(&process, "access log: cannot write to ") == processes.len()
+            count(&process, "cannot log to ") == processes.len()
         });
         a_while();
-        assert_eq!(count(&process, "access log: cannot write to "), processes.len());
+        assert_eq!(count(&process, "cannot log to "), processes.len());
         processes.iter().for_each(|process| limit(*process, Resource::Fsize, None));
-        process.lines_with("is written again", processes.len());
+        process.lines_with("takes lines of the log again", processes.len());
         assert_eq!(get(address, "/found").text(), "here");
         let ended = ends_in_order(process);
-        assert_eq!(ended.stderr.matches("is written again").count(), processes.len(), "{}", ended.stderr);
+        assert_eq!(ended.stderr.matches("takes lines of the log again").count(), processes.len(), "{}", ended.stderr);
         assert!(fs::read_to_string(&log).unwrap().contains("/found\n"));
     }
 }
@@ -370,12 +351,6 @@ fn a_log_that_cannot_be_written_says_later_what_it_lacks() {
     }
 }
 
-/// Says why a test is skipped, or that it must not be: in CI.
-fn skip(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
-    eprintln!("skipped: {why}");
-}
-
 /// The other tests set limits, which are met in the same places but by another error.
 #[test]
 fn a_disk_that_is_full_is_served_from_and_used_again_when_it_has_room() {
@@ -386,25 +361,24 @@ fn a_disk_that_is_full_is_served_from_and_used_again_when_it_has_room() {
     let disk = folder.path().to_str().unwrap();
     let serve = command(&["--access-log", &format!("{disk}/access.log"), "--log-format=%(uri)"]);
     let script = "mount -t tmpfs -o size=2m none \"$TMPDIR\" && { dd if=/dev/zero of=\"$TMPDIR/filler\" bs=64k 2>/dev/null; exec \"$@\"; }";
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "sh", "-c", script, "sh"]).arg(serve_program()).args(serve.get_args());
-    unshare.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TMPDIR", disk);
+    let mut unshare = behind(&["unshare", "--mount", "sh", "-c", script, "sh"], &serve);
+    unshare.env("TMPDIR", disk);
     let mut process = Process::start(unshare);
     let address = process.address();
     for _ in 0..3 {
         assert_eq!(upload(address).code(), 507);
         assert_eq!(get(address, "/lost").text(), "here");
     }
-    process.line_with("access log: cannot write to ");
+    process.line_with("cannot log to ");
     a_while();
-    for part in ["access log: cannot write to ", "request bodies cannot be kept in temporary files in "] {
+    for part in ["cannot log to ", "request bodies cannot be kept in temporary files in "] {
         let lines = process.lines_with(part, 1);
         assert!(lines.len() == 1 && lines[0].contains("No space left on device"), "{lines:?}");
     }
     let inside = Path::new("/proc").join(process.id().to_string()).join("root").join(&disk[1..]);
     fs::remove_file(inside.join("filler")).unwrap();
     assert_eq!(upload(address).text(), UPLOAD.to_string());
-    process.line_with("is written again");
+    process.line_with("takes lines of the log again");
     // What waited was kept.
     assert_eq!(fs::read_to_string(inside.join("access.log")).unwrap().matches("/lost\n").count(), 3);
     ends_in_order(process);
@@ -601,4 +575,19 @@ fn what_lies_where_a_socket_was_is_left_alone() {
         eventually("it answers", || Wire::unix(&socket).is_ok_and(|mut wire| ask(&mut wire, "/").text() == "here"));
         ends_in_order(process);
     }
+}
+
+/// The workers of then never had the new one, and no others came: whoever connected waited for the end, and was reset.
+#[test]
+fn a_socket_whose_file_is_removed_while_the_end_is_announced_is_not_bound_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("a.sock");
+    // Long enough for a master to find it gone twice.
+    let mut process = serve(&["--master", "--shutdown-delay=4", "--http", socket.to_str().unwrap()]);
+    process.address();
+    process.signal(Signal::TERM);
+    process.line_with("ending in 4s");
+    fs::remove_file(&socket).unwrap();
+    let ended = process.wait();
+    assert!(ended.status.success() && !ended.stderr.contains("is bound anew"), "{}", ended.stderr);
 }

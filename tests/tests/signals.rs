@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use wsgi_tests::DEADLINE;
+use rustix::process::Signal;
 use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
-use wsgi_tests::column::{Conversation, Request, collect};
+use wsgi_tests::column::{Conversation, Request};
+use wsgi_tests::eventually;
 use wsgi_tests::fixture::apps;
-use wsgi_tests::process::Process;
+use wsgi_tests::process::{Process, lives, send};
 
 /// `serve` with an application that is not imported before the test wants it.
 struct Slow {
@@ -39,29 +38,16 @@ impl Slow {
     }
 
     /// The processes that have begun to import, when there are so many.
-    fn importing(&self, count: usize) -> Vec<Pid> {
+    fn importing(&self, count: usize) -> Vec<u32> {
         let mut found = Vec::new();
         eventually("the import begins", || {
             let files = fs::read_dir(self.folder.path()).expect("a folder").map(|file| file.expect("a file").file_name());
-            let numbers = files.filter_map(|name| name.to_str()?.strip_prefix("importing-")?.parse().ok().and_then(Pid::from_raw));
+            let numbers = files.filter_map(|name| name.to_str()?.strip_prefix("importing-")?.parse().ok());
             found = numbers.collect();
             found.len() >= count
         });
         found
     }
-}
-
-#[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: not in time");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
-
-fn send(process: Pid, signal: Signal) {
-    kill_process(process, signal).expect("a process that is there");
 }
 
 #[test]
@@ -76,6 +62,24 @@ fn a_process_that_imports_ends_at_once_and_in_order_when_it_is_asked_to() {
         assert_eq!(ended.status.code(), Some(0), "{signal:?}: {ended:?}");
         assert!(ended.stderr.contains(": ending before the application is imported"), "{}", ended.stderr);
         gone(folder.path());
+    }
+}
+
+#[test]
+fn the_last_words_of_a_process_that_imports_are_in_every_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = ["one.log", "two.log"].map(|name| folder.path().join(name));
+    let loggers = logs.each_ref().map(|log| format!("--logger=file:{}", log.display()));
+    let Slow { process, folder: _folder } = {
+        let slow = Slow::start(&loggers.each_ref().map(String::as_str));
+        slow.importing(1);
+        slow
+    };
+    process.terminate();
+    assert_eq!(process.wait().status.code(), Some(0));
+    for log in logs {
+        let text = fs::read_to_string(log).unwrap();
+        assert!(text.contains("TERM: ending before the application is imported"), "{text}");
     }
 }
 
@@ -114,7 +118,7 @@ fn a_worker_that_imports_ends_by_no_signal_that_is_for_its_master() {
     slow.process.line_with("USR1: opening logs anew");
     slow.touch("go");
     let address = slow.process.address();
-    assert_eq!(Browser::new(address).get("/").text(), worker.as_raw_nonzero().to_string());
+    assert_eq!(Browser::new(address).get("/").text(), worker.to_string());
     eventually("the log is opened anew", || slow.path("access.log").exists());
     // HUP while the next one imports: that one is replaced too, and nobody ends before its time.
     fs::remove_file(slow.path("go")).unwrap();
@@ -123,11 +127,11 @@ fn a_worker_that_imports_ends_by_no_signal_that_is_for_its_master() {
     slow.process.signal(Signal::HUP);
     send(next, Signal::HUP);
     slow.process.lines_with("HUP: replacing the workers", 2);
-    assert_eq!(Browser::new(address).get("/").text(), worker.as_raw_nonzero().to_string());
+    assert_eq!(Browser::new(address).get("/").text(), worker.to_string());
     slow.touch("go");
     slow.process.line_with("reloaded: 1 worker ready");
     let third = slow.importing(3).into_iter().find(|process| ![worker, next].contains(process)).unwrap();
-    eventually("the last one serves alone", || Browser::new(address).get("/").text() == third.as_raw_nonzero().to_string());
+    eventually("the last one serves alone", || Browser::new(address).get("/").text() == third.to_string());
     assert!(!slow.process.stderr().contains("before it was ready"), "{}", slow.process.stderr());
 }
 
@@ -171,7 +175,7 @@ fn ends_well(slow: Slow) {
     let ended = process.wait();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     assert!(!ended.stderr.contains("did not in order"), "{}", ended.stderr);
-    assert!(workers.iter().all(|worker| test_kill_process(*worker).is_err()), "a worker is left");
+    assert!(!workers.iter().any(|worker| lives(*worker)), "a worker is left");
     gone(folder.path());
 }
 
@@ -193,16 +197,7 @@ fn a_second_signal_cuts_short_what_the_first_one_waits_for_and_a_third_ends_it()
         let address = slow.process.address();
         let mut waiting = Wire::tcp(address).unwrap();
         waiting.send(&Request::get("/wait")).unwrap();
-        if arguments.is_empty() {
-            // Its only thread is in there.
-            let mut idle = Wire::tcp(address).unwrap();
-            idle.send(&Request::get("/")).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        } else {
-            let mut other = Wire::tcp(address).unwrap();
-            other.send(&Request::get("/")).unwrap();
-            collect(&mut other);
-        }
+        eventually("the application is asked", || slow.path("waiting").exists());
         for (count, signal) in signals.iter().enumerate() {
             slow.process.signal(*signal);
             match count {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serving::lines::{MARK, lines};
+use serving::warnings::Warnings;
 use serving::{IntoHandler, Peer, Started, answer, file_with, path, wait_for, wait_until};
 use wsgi_core::server::Listener;
 pub(crate) use wsgi_core::server::{Handle, Server};
@@ -287,20 +288,23 @@ fn an_end_that_is_announced_is_told_while_everybody_is_still_served() {
 fn whoever_asks_while_an_announced_end_begins_is_answered_or_refused() {
     let server = Started::new(|server| server.threads(2), |exchange: &mut dyn Exchange| answer(exchange, b"done"));
     let address = server.address;
+    let (answered, is_answered) = channel();
     let ask = move || {
-        let mut answered = 0;
         while let Ok(stream) = TcpStream::connect(address) {
             let mut peer = Peer { stream };
             peer.send(b"/ 0\n");
             assert_eq!(peer.reply(), "200 done");
-            answered += 1;
+            answered.send(()).unwrap();
         }
-        answered
     };
-    let peers: Vec<_> = (0..8).map(|_| std::thread::spawn(ask)).collect();
+    let peers: Vec<_> = (0..8).map(|_| std::thread::spawn(ask.clone())).collect();
+    // They are at it.
+    for _ in 0..100 {
+        wait_for(&is_answered);
+    }
     server.status_handle().shutdown_after(Duration::from_millis(100));
     for peer in peers {
-        assert!(peer.join().expect("answers until it is refused") > 0);
+        peer.join().expect("answers until it is refused");
     }
     assert_eq!(server.stop(), 0);
 }
@@ -328,6 +332,29 @@ fn who_gives_way_accepts_nevertheless_if_nobody_else_does() {
         assert_eq!(next.reply(), "200 mine");
     }
     assert!(was_asked.try_iter().any(|open| open > 0), "it has never given way");
+}
+
+/// Each time it gave way was taken for a time without room, so that nobody ever heard that there was room again, or that there was none once more.
+#[test]
+fn who_gives_way_says_that_it_accepts_again() {
+    let log = Warnings::keep();
+    let server =
+        Started::new(|server| server.give_way(|_| true).max_connections(1), |exchange: &mut dyn Exchange| answer(exchange, b"mine"));
+    let about = format!("not accepting on {} for now", server.address);
+    let over = format!(" accepting on {} again", server.address);
+    let ask = |peer: &mut Peer| {
+        peer.send(b"/close 0\n");
+        assert_eq!(peer.reply(), "200 mine");
+        assert_eq!(peer.rest(), b"");
+    };
+    let (mut first, mut second) = (server.connect(), server.connect());
+    wait_until(|| log.count(&about) == 1);
+    ask(&mut first);
+    ask(&mut second);
+    wait_until(|| {
+        ask(&mut server.connect());
+        log.count(&over) == 1
+    });
 }
 
 /// Each connection that comes while a listener gives way wakes the thread that looks at deadlines: it looks nevertheless.

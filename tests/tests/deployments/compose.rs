@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use wsgi_tests::browser::Browser;
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::Request;
+use wsgi_tests::eventually;
 use wsgi_tests::front::example;
 use wsgi_tests::front::site::{Setup, can_start};
 use wsgi_tests::front::table::NGINX_SEVERAL;
@@ -16,7 +17,7 @@ use wsgi_tests::venv::{self, PYTHON};
 use yaml_rust2::Yaml;
 
 use crate::container::{Container, answer, ends_by_itself, processes};
-use crate::files::{documents, eventually, list, longest_end, text, texts, told, validate};
+use crate::files::{documents, list, longest_end, text, texts, told, validate};
 use crate::image::Dockerfile;
 use crate::kubernetes::{CLIENTS, alone};
 

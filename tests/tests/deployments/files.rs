@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use wsgi_tests::DEADLINE;
 use wsgi_tests::front::example::Example;
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -73,18 +72,5 @@ pub(crate) fn validate(validators: &Path, program: &str, options: &[&str], name:
     assert!(said.status.success(), "{program}: {}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
 }
 
-/// Waits until something is so.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: not in time");
-        std::thread::sleep(LOOK_AGAIN);
-    }
-}
-
 /// What `--graceful-timeout` is where nobody says otherwise.
 pub(crate) const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How soon something is looked at again.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);

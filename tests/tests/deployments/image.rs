@@ -4,12 +4,13 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use wsgi_tests::eventually;
 use wsgi_tests::front::example::{self, Example};
 use wsgi_tests::process::Process;
 use yaml_rust2::YamlLoader;
 
 use crate::container::Container;
-use crate::files::{GRACEFUL_TIMEOUT, eventually, longest_end, repository, texts};
+use crate::files::{GRACEFUL_TIMEOUT, longest_end, repository, texts};
 
 /// The Dockerfile's instructions.
 pub(crate) struct Dockerfile(Vec<(String, String)>);

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use wsgi_tests::eventually;
 use wsgi_tests::process::Process;
 use yaml_rust2::Yaml;
 
 use crate::container::{Container, confined, ends_by_itself};
-use crate::files::{documents, eventually, list, named, number, text, texts};
+use crate::files::{documents, list, named, number, text, texts};
 
 /// The manifest.
 pub(crate) struct Manifest(Vec<Yaml>);

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Body, Conversation, Request};
+use wsgi_tests::eventually;
 use wsgi_tests::load::{Failure, Load};
 use wsgi_tests::process::Process;
 use wsgi_tests::venv;
 
 use crate::container::{Container, WRITES, can_confine, processes};
-use crate::files::{eventually, list, longest_end, number, text, texts, told, validate};
+use crate::files::{list, longest_end, number, text, texts, told, validate};
 use crate::image::Dockerfile;
 use crate::kubelet::{Endpoints, Manifest, Pod};
 

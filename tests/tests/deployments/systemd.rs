@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use wsgi_tests::client::Wire;
 use wsgi_tests::column::{Body, Request};
+use wsgi_tests::eventually;
 use wsgi_tests::front::example::Example;
 use wsgi_tests::front::installed;
 use wsgi_tests::process::{Process, serve_program};
 
 use crate::container::{Container, WRITES, answer, can_confine, confined};
-use crate::files::{GRACEFUL_TIMEOUT, eventually, longest_end};
+use crate::files::{GRACEFUL_TIMEOUT, longest_end};
 
 /// A template as it is for one instance.
 fn instance(name: &str, of: &str) -> String {

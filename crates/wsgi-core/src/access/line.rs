@@ -30,10 +30,17 @@ pub(super) struct Line<'a> {
 }
 
 /// What is the same for every line.
-#[derive(Default)]
 pub(super) struct Place {
+    /// Asked for once: it is a system call.
+    process: u32,
     pub(super) worker: u32,
     pub(super) forwarded_for: bool,
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place { process: std::process::id(), worker: 0, forwarded_for: false }
+    }
 }
 
 /// A part of a line that differs from request to request.
@@ -209,7 +216,7 @@ impl<'a> Line<'a> {
             What::Epoch => number(self.ended / 1_000_000, out),
             What::Local(form) => times::write((self.began() / 1_000_000) as i64, form, spaced(escape), out),
             What::Rfc3339 => times::write_rfc3339((self.began() / 1_000_000) as i64, (self.began() / 1000 % 1000) as u32, out),
-            What::Pid => number(std::process::id().into(), out),
+            What::Pid => number(self.place.process.into(), out),
             What::Worker => number(self.place.worker.into(), out),
             What::Number => number(self.number, out),
             What::Variables => number(self.request.map_or(0, |head| head.iter().count() as u64), out),

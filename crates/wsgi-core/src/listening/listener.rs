@@ -253,19 +253,21 @@ impl Listener {
     /// That is so in every process that has this socket, and for good: it is for whoever ends last. Nothing happens to a socket that another
     /// program has bound, such as a service manager, which has further use for it.
     ///
-    /// True where somebody may be half way in, whose connection the system has still to complete: over TCP, and 300 ms are time enough for it.
-    ///
     /// # Errors
     /// The system does not let us; then it is as if nobody had asked.
-    pub fn turn_away(&self) -> io::Result<bool> {
-        if !self.bound {
-            return Ok(false);
-        }
+    pub fn turn_away(&self) -> io::Result<()> {
         match self.local {
-            Address::Unix(_) => rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read)?,
-            Address::Tcp(_) => SockRef::from(&self.socket).attach_filter(&NOBODY_NEW)?,
+            _ if !self.bound => Ok(()),
+            Address::Unix(_) => Ok(rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read)?),
+            Address::Tcp(_) => SockRef::from(&self.socket).attach_filter(&NOBODY_NEW),
         }
-        Ok(matches!(self.local, Address::Tcp(_)))
+    }
+
+    /// [Turns away](Self::turn_away) whoever comes now, if somebody may be half way in, whose connection the system has still to complete. True if
+    /// so; then [`HALF_WAY`] is time enough for that. A Unix socket stays as it is: to connect there is one step, and one that lets nobody in is
+    /// readable as long as it is open, which would keep busy whoever waits for it.
+    pub(crate) fn turn_away_ahead(&self) -> bool {
+        self.bound && matches!(self.local, Address::Tcp(_)) && self.turn_away().is_ok()
     }
 
     /// Whether this program has bound it, maybe by a process before this one.
@@ -500,7 +502,7 @@ mod tests {
             answered
         };
         while answer(Instant::now() + HALF_WAY / 10) < 100 {}
-        assert!(listener.turn_away().unwrap());
+        assert!(listener.turn_away_ahead());
         answer(Instant::now() + HALF_WAY);
         assert_eq!(answer(Instant::now() + HALF_WAY / 10), 0, "somebody gets in");
         drop(listener);
@@ -539,9 +541,11 @@ mod tests {
         let path = folder.join("x.sock");
         let listener = Listener::bind(&ListenAddress::Unix(path.clone())).unwrap();
         let _waits = UnixStream::connect(&path).unwrap();
+        assert!(!listener.turn_away_ahead());
+        let _waits_too = UnixStream::connect(&path).unwrap();
         listener.turn_away().unwrap();
         assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(accepted(&listener), 1);
+        assert_eq!(accepted(&listener), 2);
         drop(listener);
         fs::remove_dir_all(&folder).unwrap();
 

@@ -412,9 +412,9 @@ impl Running {
         }
     }
 
-    /// Lets nobody new in. Whether somebody may be half way in.
+    /// Lets nobody new in where somebody may be half way in. Whether there is such a place.
     fn turn_away(&self) -> bool {
-        self.master.sockets.iter().filter(|socket| socket.listener.turn_away().unwrap_or(false)).count() > 0
+        self.master.sockets.iter().filter(|socket| socket.listener.turn_away_ahead()).count() > 0
     }
 
     /// Tells those who have to know before anything ends.
@@ -758,8 +758,8 @@ impl Running {
 
     /// Says of queues that they are full, and binds sockets anew whose files are gone. The workers of now cannot be given them.
     fn look_after_sockets(&mut self) {
-        // The next master has the sockets of now, and sees for itself when it is ready.
-        if self.successor.is_some() || self.master.predecessor.is_some() {
+        // The next master has the sockets of now, and sees for itself when it is ready. At the end there are no new workers for a new one.
+        if self.successor.is_some() || self.master.predecessor.is_some() || self.is_ending() {
             return;
         }
         let mut renewed = false;

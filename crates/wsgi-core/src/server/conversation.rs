@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::delivery::Delivery;
 use super::socket::Received;
 use crate::clock;
-use crate::exchange::{self, Exchange, Part, Told};
+use crate::exchange::{self, Exchange, Outcome, Part, Told};
 use crate::failure::Failure;
 use crate::wire::{BodyLength, CloseReason, Event, HttpDate, Next, RequestHead, ResponseHead};
 
@@ -486,8 +486,13 @@ impl Exchange for Conversation<'_> {
     }
 
     fn when_over(&mut self, told: Told) -> Option<Told> {
-        if self.end.is_none() || self.gone.is_some() {
+        if self.end.is_none() {
             return Some(told);
+        }
+        // Found while a block was queued, perhaps, of which the handler hears nothing.
+        if self.gone.is_some() {
+            told(Outcome::Lost, Some(self.taken));
+            return None;
         }
         self.connection.delivery = Some(Box::new(Delivery::new(told, self.taken)));
         None

@@ -201,6 +201,7 @@ impl Server {
             listener: RwLock::new(Some(listener)),
             dialect,
             paused: AtomicBool::new(false),
+            lacking: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
             trouble: Trouble::new(),
         });
@@ -403,9 +404,11 @@ struct Entry {
     listener: RwLock<Option<Listener>>,
     door: Door,
     dialect: Arc<dyn Dialect>,
-    /// Nothing is accepted for now: there are too many connections, or too few descriptors.
+    /// Nothing is accepted for now: for what is lacking, or to give way.
     paused: AtomicBool,
-    /// Why nothing is accepted, for the log.
+    /// There are too many connections, or too few descriptors.
+    lacking: AtomicBool,
+    /// The same, for the log.
     trouble: Trouble,
     /// It has given way, and nobody else has accepted what waits: now it is its turn.
     gave_way: AtomicBool,
@@ -600,10 +603,11 @@ impl Shared {
     fn pause(&self, listener: usize, why: &str) {
         let entry = &self.listeners[listener];
         if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
-            if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_ok()
-                && !entry.paused.swap(true, Ordering::SeqCst)
-                && entry.trouble.met()
-            {
+            if epoll::modify(&self.poller, socket, Key::Listener(listener).data(), epoll::EventFlags::empty()).is_err() {
+                return;
+            }
+            entry.paused.store(true, Ordering::SeqCst);
+            if !entry.lacking.swap(true, Ordering::SeqCst) && entry.trouble.met() {
                 tracing::warn!(target: "wsgi", "not accepting on {} for now: {why}", entry.door.local());
             }
         }
@@ -612,7 +616,9 @@ impl Shared {
     fn resume_listeners(&self) {
         for (index, entry) in self.listeners.iter().enumerate() {
             if entry.paused.load(Ordering::SeqCst) && !self.slots.is_full() {
-                entry.trouble.passes();
+                if entry.lacking.swap(false, Ordering::SeqCst) {
+                    entry.trouble.passes();
+                }
                 entry.paused.store(false, Ordering::SeqCst);
                 if let Some(socket) = &*entry.listener.read().unwrap_or_else(PoisonError::into_inner) {
                     if self.give_way.is_some() {
@@ -653,11 +659,11 @@ impl Shared {
         *self.shutdown_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now().checked_add(time));
     }
 
-    /// Lets nobody new in. Whether somebody may be half way in.
+    /// Lets nobody new in where somebody may be half way in. Whether there is such a place.
     fn turn_away(&self) -> bool {
         let turned = |entry: &&Entry| {
             let listener = entry.listener.read().unwrap_or_else(PoisonError::into_inner);
-            listener.as_ref().is_some_and(|listener| listener.turn_away().unwrap_or(false))
+            listener.as_ref().is_some_and(Listener::turn_away_ahead)
         };
         self.listeners.iter().filter(turned).count() > 0
     }

@@ -163,6 +163,28 @@ fn a_reply_that_is_sent_without_its_handler_has_its_line_when_it_is_over() {
     assert!(line.ends_with(" lost /raw"), "{line}");
 }
 
+/// What comes to light while a block is queued was nobody's to tell: the reply was logged as whole.
+#[test]
+fn a_reply_whose_peer_is_found_gone_when_the_last_of_it_is_queued_is_lost() {
+    let handler = |exchange: &mut dyn Exchange| {
+        exchange.start(&ResponseHead::plain(http::StatusCode::OK, 100_001));
+        exchange.data(b"x");
+        exchange.flush().unwrap();
+        wait_until(|| exchange.disconnected());
+        exchange.data(&[b'x'; 100_000]);
+        exchange.finish();
+    };
+    let server = Logged::with(Timeouts::default(), "%(rsize) %(outcome)", Choice::default(), handler);
+    let mut peer = server.server.connect();
+    peer.send(b"/ 0\n");
+    // To close a socket with something unread in it resets the connection.
+    peer.stream.peek(&mut [0]).unwrap();
+    drop(peer);
+    let line = server.lines(1).remove(0);
+    let taken: u64 = line.strip_suffix(" lost").unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+    assert!(taken < 100_000, "{line}");
+}
+
 #[test]
 fn requests_that_no_handler_sees_have_a_line() {
     let server = Logged::new("combined", Choice::default(), |_: &mut dyn Exchange| panic!("no request is whole"));

@@ -5,7 +5,7 @@
 
 pub(crate) mod cases;
 pub(crate) mod lines;
-mod warnings;
+pub(crate) mod warnings;
 
 use std::fs::File;
 use std::io::{Read, Write};

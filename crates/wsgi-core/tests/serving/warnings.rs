@@ -1,15 +1,16 @@
 //! What a server says to its operator.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 /// What this process logs, kept from the first call on.
 pub(crate) struct Warnings;
 
+static KEPT: Once = Once::new();
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 impl Warnings {
     pub(crate) fn keep() -> Warnings {
-        tracing::subscriber::set_global_default(Warnings).expect("nobody else listens");
+        KEPT.call_once(|| tracing::subscriber::set_global_default(Warnings).expect("nobody else listens"));
         Warnings
     }
 

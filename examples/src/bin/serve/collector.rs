@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -22,9 +22,8 @@ use crate::Failure;
 /// What collects, until [`end`](Self::end).
 pub(crate) struct Collector {
     sinks: Vec<Lines>,
-    reader: JoinHandle<()>,
-    /// Closed when the end is wanted.
-    running: OwnedFd,
+    /// Until the end. The descriptor is closed when that is wanted.
+    running: Mutex<Option<(JoinHandle<()>, OwnedFd)>>,
     /// Standard output and error, as they were.
     output: Arc<OwnedFd>,
     error: Arc<OwnedFd>,
@@ -52,15 +51,16 @@ impl Collector {
         let started = || -> io::Result<_> {
             let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
             let (ended, running) = pipe_with(PipeFlags::CLOEXEC)?;
-            rustix::io::ioctl_fionbio(&from, true)?;
             let theirs = sinks.clone();
-            let reader = thread::Builder::new().name("serve-log".to_owned()).spawn(move || hand_on(File::from(from), &ended, &theirs))?;
+            let reader = thread::Builder::new()
+                .name("serve-log".to_owned())
+                .spawn(move || hand_on(File::from(from), &ended, |line| push(&theirs, line)))?;
             rustix::stdio::dup2_stdout(&to)?;
             rustix::stdio::dup2_stderr(&to)?;
             Ok((reader, running))
         };
-        let (reader, running) = started().map_err(failed)?;
-        Ok(Collector { sinks, reader, running, output, error })
+        let running = Mutex::new(Some(started().map_err(failed)?));
+        Ok(Collector { sinks, running, output, error })
     }
 
     /// The lines to each place.
@@ -77,13 +77,15 @@ impl Collector {
     }
 
     /// Gives standard output and error back, and waits until what was written to them is where it belongs, if that takes no longer than some
-    /// seconds.
-    pub(crate) fn end(self) {
+    /// seconds. Nothing is left to be done a second time.
+    pub(crate) fn end(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((reader, running)) = running.take() else { return };
         let _ = io::stdout().flush();
         let given_back = rustix::stdio::dup2_stdout(&self.output).and_then(|()| rustix::stdio::dup2_stderr(&self.error));
-        drop(self.running);
-        // It never waits: others may have the pipe open for as long as they like.
-        let _ = self.reader.join();
+        drop(running);
+        // It does not wait for others, who may have the pipe open for as long as they like.
+        let _ = reader.join();
         for lines in &self.sinks {
             if !lines.finish(PATIENCE) && given_back.is_ok() {
                 crate::say(&format!("serve: leaving without the last lines of the log, which {} does not take\n", lines.destination()));
@@ -92,14 +94,24 @@ impl Collector {
     }
 }
 
-/// Reads until nobody writes any more, or until the end is wanted and all that was written is read.
-fn hand_on(mut from: File, ended: &OwnedFd, sinks: &[Lines]) {
+/// Reads until nobody writes any more, or until the end is wanted and all is read that was written before that: whoever writes on could keep us.
+fn hand_on(mut from: File, ended: &OwnedFd, mut push: impl FnMut(&[u8])) {
     let mut text = Vec::new();
     let mut block = vec![0; BLOCK];
-    loop {
-        match from.read(&mut block) {
+    let mut left = None;
+    while left != Some(0) {
+        if left.is_none() {
+            let mut waited = [PollFd::new(&from, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+            if poll(&mut waited, None).is_ok() && !waited[1].revents().is_empty() {
+                left = Some(rustix::io::ioctl_fionread(&from).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)));
+                continue;
+            }
+        }
+        let room = left.unwrap_or(BLOCK).min(BLOCK);
+        match from.read(&mut block[..room]) {
             Ok(0) => break,
             Ok(count) => {
+                left = left.map(|left| left - count);
                 text.extend_from_slice(&block[..count]);
                 let whole = match text.iter().rposition(|&byte| byte == b'\n') {
                     Some(at) => at + 1,
@@ -107,32 +119,22 @@ fn hand_on(mut from: File, ended: &OwnedFd, sinks: &[Lines]) {
                     None if text.len() >= BLOCK => text.len(),
                     None => continue,
                 };
-                push(sinks, &text[..whole]);
+                text[..whole].split_inclusive(|&byte| byte == b'\n').for_each(&mut push);
                 text.drain(..whole);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let mut waited = [PollFd::new(&from, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
-                let hung_up = poll(&mut waited, None).is_ok() && !waited[1].revents().is_empty();
-                // What was written before the end was wanted is in the pipe by now.
-                if hung_up && waited[0].revents().is_empty() {
-                    break;
-                }
-            }
             Err(_) => break,
         }
     }
-    push(sinks, &text);
+    text.split_inclusive(|&byte| byte == b'\n').for_each(push);
 }
 
-/// Each line to each place, the last one with an end if it has none.
-fn push(sinks: &[Lines], text: &[u8]) {
-    for line in text.split_inclusive(|&byte| byte == b'\n') {
-        for sink in sinks {
-            match line.ends_with(b"\n") {
-                true => sink.push(line),
-                false => sink.push(&[line, b"\n"].concat()),
-            }
+/// A line to each place, with an end if it has none.
+fn push(sinks: &[Lines], line: &[u8]) {
+    for sink in sinks {
+        match line.ends_with(b"\n") {
+            true => sink.push(line),
+            false => sink.push(&[line, b"\n"].concat()),
         }
     }
 }
@@ -141,3 +143,24 @@ fn push(sinks: &[Lines], text: &[u8]) {
 const BLOCK: usize = 64 * 1024;
 /// How long the last lines may take at the end.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_writes_on_and_on_does_not_hold_up_the_end() {
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (ended, running) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let mut to = File::from(to);
+        to.write_all(b"one\ntwo").unwrap();
+        drop(running);
+        let mut seen = Vec::new();
+        hand_on(File::from(from), &ended, |line| {
+            assert!(seen.len() < 9, "{seen:?}");
+            seen.push(String::from_utf8_lossy(line).into_owned());
+            to.write_all(b"more\n").unwrap();
+        });
+        assert_eq!(seen, ["one\n", "two"]);
+    }
+}

@@ -96,25 +96,23 @@ impl Figures {
         *port(&self.port) = Port::HandedOver;
     }
 
-    /// Tells them at this address, which the master before this one may still have: then as soon as it lets go of it.
+    /// Tells them at this address. `follows`: the master before this one may still have it; then as soon as that lets go of it.
     ///
     /// # Errors
     /// The address cannot be had, or the system gives no thread.
     pub(crate) fn tell(&self, address: &ListenAddress, follows: bool) -> Result<(), Failure> {
-        let source = Arc::clone(&self.known);
-        match listen(address, move || snapshots(&source)) {
-            Err(_) if follows => {
-                let (figures, address) = (self.clone(), address.clone());
-                let started = threads::start("figures", move || {
-                    while !figures.tell_now(&address) {
-                        thread::sleep(AGAIN);
-                    }
-                });
-                started.map_err(|error| Failure::SetUp(format!("cannot tell figures: {}", threads::explain(&error))))?;
-            }
-            told => *port(&self.port) = Port::Open(told?),
+        if !follows {
+            let source = Arc::clone(&self.known);
+            *port(&self.port) = Port::Open(listen(address, move || snapshots(&source))?);
+            return Ok(());
         }
-        Ok(())
+        let (figures, address) = (self.clone(), address.clone());
+        let started = threads::start("figures", move || {
+            while !figures.tell_now(&address) {
+                thread::sleep(AGAIN);
+            }
+        });
+        started.map_err(|error| Failure::SetUp(format!("cannot tell figures: {}", threads::explain(&error))))
     }
 
     /// Whether there is nothing more to be done to tell them at this address.
@@ -124,10 +122,11 @@ impl Figures {
         if matches!(*port, Port::HandedOver) {
             return true;
         }
-        let Ok(listener) = Listener::bind(address) else { return false };
         let source = Arc::clone(&self.known);
-        match Stats::listen(listener, move || snapshots(&source)) {
+        match Listener::bind(address).and_then(|listener| Stats::listen(listener, move || snapshots(&source))) {
             Ok(stats) => *port = Port::Open(stats),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return false,
+            // Not what passes; requests are answered without, too.
             Err(error) => tracing::error!("cannot tell figures on {address}: {error}"),
         }
         true

@@ -43,6 +43,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::Python;
@@ -191,7 +192,7 @@ fn run(configuration: &Configuration, role: Role) -> Result<(), Failure> {
         settings.processes.become_at_once()?;
     }
     let identity = if first { settings.processes.identity()? } else { None };
-    site.collector = site.logs.begin(first, identity.as_ref())?;
+    site.collector = site.logs.begin(first, identity.as_ref())?.map(Arc::new);
     for notice in configuration.notices() {
         match notice {
             Notice::Ignored(text) => tracing::info!("{text}"),
@@ -220,7 +221,7 @@ struct Site {
     seeing: seeing::Options,
     logs: logs::Plan,
     /// In the process that hands on what is logged.
-    collector: Option<Collector>,
+    collector: Option<Arc<Collector>>,
 }
 
 impl Site {
@@ -232,10 +233,8 @@ impl Site {
     }
 
     /// The last that is logged.
-    fn end_log(&mut self) {
-        if let Some(collector) = self.collector.take() {
-            collector.end();
-        }
+    fn end_log(&self) {
+        self.collector.iter().for_each(|collector| collector.end());
     }
 }
 
@@ -248,9 +247,9 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
     settings.processes.name_this(&worker.as_ref().map_or("alone".to_owned(), |worker| format!("w{}", worker.number())));
 
     let seeing = Seeing::begin(&site.seeing, &site.logs, worker.as_ref())?;
-    let reopen = site.logs.reopen(seeing.lines(), site.collector.as_ref());
+    let reopen = site.logs.reopen(seeing.lines(), site.collector.as_deref());
     // Before the import, which may take long, and before anybody finds this process by its PID file.
-    let signals = Signals::catch(worker.is_some(), reopen.clone())
+    let signals = Signals::catch(worker.is_some(), reopen.clone(), site.collector.clone())
         .map_err(|error| Failure::SetUp(format!("cannot catch signals: {}", threads::explain(&error))))?;
     let mut builder = Interpreter::builder().chdir(&settings.chdir);
     if let Some(home) = &settings.home {

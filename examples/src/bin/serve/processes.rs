@@ -273,7 +273,7 @@ pub(crate) fn supervise(settings: &Settings, site: &Site, predecessor: Option<Pr
     });
     master = master.on_report(move |worker, report| figures.take(worker, report));
     master = master.on_ended(move |worker, process| of_the_dead.ended(worker, process));
-    let reopen = site.logs.reopen(std::iter::empty(), site.collector.as_ref());
+    let reopen = site.logs.reopen(std::iter::empty(), site.collector.as_deref());
     master = master.on_reopen(move || reopen.reopen()).reopen_on_reload(site.logs.reopen_on_reload);
     if let Some(due) = site.logs.watch() {
         master = master.reopen_when(due);

@@ -24,12 +24,13 @@ use wsgi_core::processes::systemd::Notifier;
 use wsgi_core::processes::{Order, Worker};
 use wsgi_core::server::Handle;
 
+use crate::collector::Collector;
 use crate::logs::Reopen;
 use crate::replacement::Replacement;
 use crate::threads;
 
 /// Signals that are caught. `K` is what is kept for the time of the start, and is to be dropped before an early end.
-pub(crate) struct Signals<K> {
+pub(crate) struct Signals<K: Default> {
     stage: Arc<Mutex<Stage<K>>>,
     handlers: Vec<(c_int, libc::sigaction)>,
 }
@@ -60,11 +61,12 @@ impl Urgency {
 }
 
 impl<K: Default + Send + 'static> Signals<K> {
-    /// Catches signals from now on, and acts upon them from a thread of its own. `is_worker`: there is a master, which has them in hand.
+    /// Catches signals from now on, and acts upon them from a thread of its own. `is_worker`: there is a master, which has them in hand. `collector`:
+    /// what hands on the log, also at an early end.
     ///
     /// # Errors
     /// The system does not let us, or gives no thread.
-    pub(crate) fn catch(is_worker: bool, reopen: Reopen) -> io::Result<Signals<K>> {
+    pub(crate) fn catch(is_worker: bool, reopen: Reopen, collector: Option<Arc<Collector>>) -> io::Result<Signals<K>> {
         let caught = CAUGHT.into_iter().filter(|&signal| signal != SIGHUP || !outlives_its_terminal());
         let mut signals = iterator::Signals::new(caught.clone())?;
         let handlers = caught.map(|signal| Ok((signal, handler(signal)?))).collect::<io::Result<_>>()?;
@@ -73,7 +75,7 @@ impl<K: Default + Send + 'static> Signals<K> {
         threads::start("signals", move || {
             for signal in signals.forever() {
                 let mut stage = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                if is_worker { stage.tell_a_worker(signal) } else { stage.tell_one_alone(signal, &reopen) }
+                if is_worker { stage.tell_a_worker(signal) } else { stage.tell_one_alone(signal, &reopen, collector.as_deref()) }
             }
         })?;
         Ok(Signals { stage, handlers })
@@ -104,6 +106,15 @@ impl<K: Default + Send + 'static> Signals<K> {
 
     fn stage(&self) -> MutexGuard<'_, Stage<K>> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Default> Drop for Signals<K> {
+    /// Also where the start has failed, though the thread that acts upon signals has the stage as well.
+    fn drop(&mut self) {
+        if let Stage::Starting(kept) = &mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            drop(std::mem::take(kept));
+        }
     }
 }
 
@@ -159,7 +170,7 @@ impl<K: Default> Held<'_, K> {
 }
 
 impl<K: Default> Stage<K> {
-    fn tell_one_alone(&mut self, signal: c_int, reopen: &Reopen) {
+    fn tell_one_alone(&mut self, signal: c_int, reopen: &Reopen, collector: Option<&Collector>) {
         let name = signal_name(signal).unwrap_or_default().trim_start_matches("SIG");
         match signal {
             SIGUSR1 if reopen.is_needed() => {
@@ -177,6 +188,7 @@ impl<K: Default> Stage<K> {
                 tracing::info!("{name}: ending before the application is imported");
                 Notifier::from_environment().stopping();
                 drop(std::mem::take(kept));
+                collector.into_iter().for_each(Collector::end);
                 // The thread that imports is somewhere in Python, and nobody knows for how long.
                 std::process::exit(0);
             }
