@@ -10,6 +10,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use wsgi_tests::DEADLINE;
@@ -743,6 +745,23 @@ fn a_worker_that_is_told_to_end_is_replaced_first() {
     assert_eq!(get(address, "/version"), "1");
 }
 
+/// timeout(1) sends TERM to the whole group, and systemd does by default.
+#[test]
+fn a_group_that_is_told_to_end_has_nobody_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::serve(common(folder.path()).iter().map(String::as_str).chain(["--processes", "2"]));
+    process.address();
+    let (master, workers) = (process.id(), children(process.id()));
+    // The master hears of its own signal and of what workers say at once. It could not be seen whether they have said it yet.
+    send(master, Signal::STOP);
+    workers.iter().for_each(|worker| send(*worker, Signal::TERM));
+    thread::sleep(Duration::from_millis(300));
+    send(master, Signal::TERM);
+    send(master, Signal::CONT);
+    let ended = process.wait();
+    assert!(ended.status.success() && !ended.stderr.contains("is to be replaced"), "{ended:?}");
+}
+
 #[test]
 fn a_second_signal_hurries_and_quit_does_at_once() {
     for signals in [&[Signal::TERM, Signal::INT][..], &[Signal::QUIT]] {
@@ -1165,6 +1184,24 @@ fn a_user_and_a_group_are_taken_on_behind_the_sockets() {
         let owner_of = |file: &Path| std::os::unix::fs::MetadataExt::uid(&fs::metadata(file).unwrap());
         assert_eq!((owner_of(&socket), owner_of(&second)), (owner, 65534), "{option}");
     }
+}
+
+/// A Python of pyenv's or uv's lies in somebody's home. The application then missed modules of Python's own, since it is read as another user.
+#[test]
+fn a_python_that_the_user_cannot_read_is_one_sentence() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can become another user");
+    }
+    let private = tempfile::tempdir().unwrap();
+    let home = private.path().join("python");
+    fs::create_dir_all(home.join("lib")).unwrap();
+    let library = Command::new("python3").args(["-c", "import os; print(os.path.dirname(os.__file__), end='')"]).output().unwrap();
+    let library = PathBuf::from(String::from_utf8(library.stdout).unwrap());
+    std::os::unix::fs::symlink(&library, home.join("lib").join(library.file_name().unwrap())).unwrap();
+    fs::set_permissions(private.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let ended = Process::serve(["--http", "127.0.0.1:0", "--home", home.to_str().unwrap(), "--uid", "65534"]).wait();
+    let sentence = format!("serve: --uid: this user cannot read the Python in {home:?}: Permission denied (os error 13)\n");
+    assert_eq!((ended.status.code(), ended.stderr), (Some(2), sentence));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn an_application_that_raises_on_import_shows_its_own_traceback_and_a_sentence()
     // The module is there; what it needs is not. The sentence must not say that the application is missing.
     let folder = folder_with("needy.py", "import not_installed\n");
     let ended = serve(&["--module", "needy", "--chdir", folder.path().to_str().unwrap()]).wait();
-    sentence(&ended, 1, &["needy", "not_installed"]);
+    sentence(&ended, 1, &["needy", "not_installed", "; no virtualenv is in use, --home names one"]);
     assert!(ended.stderr.contains("Traceback (most recent call last)"), "{}", ended.stderr);
     let folder = folder_with("typo.py", "def application(environ, start_response:\n    pass\n");
     let ended = serve(&["--module", "typo", "--chdir", folder.path().to_str().unwrap()]).wait();
@@ -122,6 +122,8 @@ fn an_address_that_cannot_be_had_is_a_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     only_a_sentence(&Process::serve(["--http", &address]).wait(), 1, &[&address, "in use"]);
+    let figures = Process::serve(["--http", "127.0.0.1:0", "--stats", &address]).wait();
+    only_a_sentence(&figures, 1, &["cannot tell figures", &address, "in use by", "choose another port with --stats"]);
     only_a_sentence(&Process::serve(["--http", "/no/such/folder/a.sock"]).wait(), 1, &["/no/such/folder"]);
     only_a_sentence(&Process::serve(["--http", "192.0.2.1:80"]).wait(), 1, &["192.0.2.1"]);
     only_a_sentence(&Process::serve(["--http", "no-such-host.invalid:80"]).wait(), 1, &["no-such-host.invalid"]);
@@ -135,7 +137,7 @@ fn a_command_line_that_is_not_understood_is_a_sentence_and_exit_code_2() {
         (&["--thread", "4"], &["--thread", "--threads"]),
         (&["--threads", "many"], &["--threads", "many"]),
         (&["--threads", "0"], &["--threads", "0"]),
-        (&["--http", "8000"], &["8000", "HOST:PORT"]),
+        (&["--http", "8000"], &["8000", "HOST:PORT", ": did you mean :8000?"]),
         (&["--http", "localhost:99999"], &["99999"]),
         (&["--module"], &["--module"]),
         (&["--mount", "nothing"], &["--mount", "nothing"]),

@@ -76,5 +76,12 @@ fn explain(interpreter: &Interpreter, error: ImportError) -> Failure {
             }
         }
     }
-    Failure::Import(error)
+    // Most often it is installed, in a virtualenv that nobody has named.
+    let lacks_a_package = matches!(&error, ImportError::Raised { exception, .. } if exception.starts_with("ModuleNotFoundError"));
+    let hint = if lacks_a_package && interpreter.prefix() == interpreter.base_prefix() {
+        "; no virtualenv is in use, --home names one"
+    } else {
+        ""
+    };
+    Failure::Import(error, hint)
 }

@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::Arg;
 
+use crate::configuration::meant;
 use crate::grammar::{Fault, Origin, Reader};
-use crate::nearest::nearest;
-use crate::options::{self, Entry, entries};
+use crate::options::{self, Entry};
 use crate::uwsgi::{self, Takes};
 
 /// Takes in all that a command line asks for. The first argument is the first option, not the program. Files that stand alone come last, as
@@ -101,7 +101,7 @@ fn missing(key: &str, shown: &str) -> String {
 }
 
 fn unknown(name: &str) -> String {
-    match nearest(name, entries().flat_map(Entry::names).chain(uwsgi::names())) {
+    match meant(name) {
         Some(meant) => format!("unknown option --{name}: did you mean --{meant}?"),
         None => format!("unknown option --{name}: --help all lists all there are"),
     }
@@ -113,7 +113,9 @@ fn unknown_letter(letter: char) -> String {
 
 fn unexpected(value: &OsStr) -> String {
     let text = value.to_string_lossy();
-    if text.ends_with(".py") {
+    if text.ends_with("gunicorn.conf.py") {
+        format!("unexpected argument {value:?}: it is a program of Gunicorn's, docs/from-gunicorn.md says what its settings become")
+    } else if text.ends_with(".py") {
         format!("unexpected argument {value:?}: to serve a file, write --wsgi-file {text}")
     } else if [".xml", ".yaml", ".yml", ".json"].iter().any(|end| text.ends_with(end)) {
         format!("unexpected argument {value:?}: only ini and TOML files are understood")
@@ -148,7 +150,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Action, Settings};
+    use crate::options::{Action, Settings, entries};
 
     fn parsed(arguments: &[&str]) -> Result<Settings, String> {
         parse(arguments.iter().map(OsString::from))
@@ -204,6 +206,7 @@ mod tests {
             (&["--modul", "x"][..], "unknown option --modul: did you mean --module?"),
             (&["--wsgi_file=x"], "unknown option --wsgi_file: did you mean --wsgi-file?"),
             (&["--thread", "4"], "unknown option --thread: did you mean --threads?"),
+            (&["--bind", ":80"], "unknown option --bind: did you mean --http?"),
             (&["--xyzzy"], "unknown option --xyzzy: --help all lists all there are"),
             (&["-q"], "unknown option -q: --help all lists all there are"),
             (&["--module"], "--module needs a value: --module MOD[:CALLABLE]"),
@@ -212,6 +215,10 @@ mod tests {
             (&["--help=me"], "--help takes no value, got \"me\""),
             (&["mysite.wsgi"], "unexpected argument \"mysite.wsgi\": to serve a module, write --module mysite.wsgi"),
             (&["app.py"], "unexpected argument \"app.py\": to serve a file, write --wsgi-file app.py"),
+            (
+                &["gunicorn.conf.py"],
+                "unexpected argument \"gunicorn.conf.py\": it is a program of Gunicorn's, docs/from-gunicorn.md says what its settings become",
+            ),
             (&["app.xml"], "unexpected argument \"app.xml\": only ini and TOML files are understood"),
             (&["/no/x.ini"], "the command line: cannot read \"/no/x.ini\": No such file or directory (os error 2)"),
             (&["/no/x.toml"], "the command line: cannot read \"/no/x.toml\": No such file or directory (os error 2)"),

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::Mistake;
 use crate::command_line;
 use crate::grammar::{Fault, Kind, Origin, Reader, Setting, Vocabulary, World};
+use crate::gunicorn;
 use crate::nearest::nearest;
 use crate::options::{self, Entry, Settings, entries};
 use crate::uwsgi::{self, Fate};
@@ -243,10 +244,11 @@ fn no_option(setting: &Setting) -> String {
     }
 }
 
-fn meant(key: &str) -> Option<&'static str> {
+/// The option that was meant by a name that is none.
+pub(crate) fn meant(key: &str) -> Option<&'static str> {
     // `http: :80` and `http :80` are keys without a value.
     let key = key.split([':', ' ']).next().unwrap_or(key);
-    nearest(key, entries().flat_map(Entry::names).chain(uwsgi::names()))
+    gunicorn::called_here(key).or_else(|| nearest(key, entries().flat_map(Entry::names).chain(uwsgi::names())))
 }
 
 const VOCABULARY: Vocabulary = Vocabulary {
@@ -353,6 +355,7 @@ mod tests {
         assert_eq!(sentence("check = all"), "2: check: only the command line can ask for it");
         assert_eq!(sentence("version"), "2: version: only the command line can ask for it");
         assert_eq!(sentence("strict\nhttp: :80"), "3: http: :80 is no option: did you mean http?, and strict is set");
+        assert_eq!(sentence("strict\nbind = :80"), "3: bind is no option: did you mean http?, and strict is set");
         assert_eq!(sentence("strict\nspeed = 9"), "3: speed is no option, and strict is set");
         assert_eq!(sentence("threds = 9\nstrict = true"), "2: threds is no option: did you mean threads?, and strict is set");
         assert_eq!(sentence("strict = true\nset-ph = speed=9\nhttp = :%(speed)"), "");

@@ -10,7 +10,7 @@ use wsgi_core::metrics::{Metrics, Snapshot, Stats};
 use wsgi_core::processes::Worker;
 use wsgi_core::server::{ListenAddress, Listener};
 
-use crate::{Failure, threads};
+use crate::{Failure, listening, threads};
 
 /// What workers have said of themselves, and the port on which it is told. Clones are the same.
 #[derive(Clone, Default)]
@@ -174,7 +174,8 @@ fn port(port: &Mutex<Port>) -> MutexGuard<'_, Port> {
 /// The address cannot be had.
 pub(crate) fn listen(address: &ListenAddress, source: impl Fn() -> Vec<Snapshot> + Send + Sync + 'static) -> Result<Stats, Failure> {
     let stats = Stats::serve(address, source);
-    let stats = stats.map_err(|error| Failure::SetUp(format!("cannot tell figures on {address}: {error}")))?;
+    let explained = |error| format!("cannot tell figures on {address}: {}", listening::explain(address, "--stats", &error));
+    let stats = stats.map_err(|error| Failure::SetUp(explained(error)))?;
     tracing::info!("figures on {}", stats.address());
     Ok(stats)
 }

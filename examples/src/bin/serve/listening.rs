@@ -215,7 +215,8 @@ impl Speaks {
 /// What needs nothing but a socket.
 static PLAIN: [Speaks; 4] = [Speaks::Http, Speaks::Uwsgi, Speaks::FastCgi, Speaks::Scgi];
 
-fn explain(address: &ListenAddress, option: &str, error: &io::Error) -> String {
+/// Why an address cannot be had, and what to do about it.
+pub(crate) fn explain(address: &ListenAddress, option: &str, error: &io::Error) -> String {
     match (address, error.kind()) {
         (ListenAddress::Tcp(host, port), ErrorKind::AddrInUse) => {
             let addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs().into_iter().flatten().collect();
@@ -260,7 +261,7 @@ mod tests {
         bind(&command_line::parse(arguments.iter().map(OsString::from)).unwrap()).map_err(|failure| match failure {
             Failure::Usage(sentence) | Failure::SetUp(sentence) => sentence,
             Failure::Mistake(mistake) => format!("{}: {}", mistake.option, mistake.sentence),
-            Failure::Import(error) => panic!("{error}"),
+            Failure::Import(error, _) => panic!("{error}"),
             Failure::Said(code) => panic!("{code}"),
             Failure::Stuck => panic!("nothing runs yet"),
         })

@@ -19,6 +19,7 @@ mod document;
 mod environment;
 mod figures;
 mod grammar;
+mod gunicorn;
 mod handlers;
 mod help;
 mod listening;
@@ -98,8 +99,8 @@ enum Failure {
     Mistake(Mistake),
     /// The system or the files do not allow it.
     SetUp(String),
-    /// There is no application.
-    Import(ImportError),
+    /// There is no application. With what may help, or nothing.
+    Import(ImportError, &'static str),
     /// Another process of this server has said it, and ended with this code.
     Said(u8),
     /// A request did not end. The log has said so.
@@ -158,11 +159,11 @@ fn told(failure: &Failure) -> u8 {
             say(&format!("serve: {sentence}\n"))
         }
         Failure::Said(_) | Failure::Stuck => {}
-        Failure::Import(error) => say(&format!("{}serve: {error}\n", error.traceback().unwrap_or_default())),
+        Failure::Import(error, hint) => say(&format!("{}serve: {error}{hint}\n", error.traceback().unwrap_or_default())),
     }
     match failure {
         Failure::Usage(_) | Failure::Mistake(_) => 2,
-        Failure::SetUp(_) | Failure::Import(_) => 1,
+        Failure::SetUp(_) | Failure::Import(..) => 1,
         Failure::Said(code) => *code,
         Failure::Stuck => replacement::STATUS,
     }
@@ -273,6 +274,7 @@ fn serve(settings: &Settings, site: &mut Site, worker: Option<Worker>) -> Result
         // Standard error may be another by now.
         seeing.lines().for_each(|lines| lines.reopen());
     }
+    settings.processes.look_for_python(&interpreter)?;
     let addresses: Vec<String> = bound.iter().map(listening::Bound::url).collect();
     signals.keep((bound, pid_files));
     let applications = applications::load(&interpreter, std::mem::take(&mut site.targets), settings, &seeing)?;

@@ -2,13 +2,14 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use wsgi_core::processes::{Ended, Identity, IdentityError, Master, PidFile, Predecessor, Touched};
-use wsgi_core::wsgi::StartError;
+use wsgi_core::wsgi::{Interpreter, StartError};
 
 use crate::figures::Figures;
 use crate::options::Settings;
@@ -164,6 +165,20 @@ impl Processes {
         }
         files.extend(self.users_pid_file.as_deref().map(claim).transpose()?);
         Ok(files)
+    }
+
+    /// Sees to it that the user of `uid` can read the Python that runs, which has been started before.
+    ///
+    /// # Errors
+    /// It cannot, as with a Python of pyenv's or uv's in somebody else's home.
+    pub(crate) fn look_for_python(&self, interpreter: &Interpreter) -> Result<(), Failure> {
+        let prefix = interpreter.base_prefix();
+        match fs::metadata(prefix.join("lib")) {
+            Err(error) if self.user.is_some() && error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(Failure::mistake("uid", "", format!("this user cannot read the Python in {prefix:?}: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a process that does this is called, if names are asked for.
