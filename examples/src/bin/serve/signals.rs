@@ -30,7 +30,7 @@ use crate::replacement::Replacement;
 use crate::threads;
 
 /// Signals that are caught. `K` is what is kept for the time of the start, and is to be dropped before an early end.
-pub(crate) struct Signals<K> {
+pub(crate) struct Signals<K: Default> {
     stage: Arc<Mutex<Stage<K>>>,
     handlers: Vec<(c_int, libc::sigaction)>,
 }
@@ -106,6 +106,15 @@ impl<K: Default + Send + 'static> Signals<K> {
 
     fn stage(&self) -> MutexGuard<'_, Stage<K>> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Default> Drop for Signals<K> {
+    /// A start that fails leaves nothing behind either: the thread that acts upon signals has what is kept, and does not end.
+    fn drop(&mut self) {
+        if let Stage::Starting(kept) = &mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            drop(std::mem::take(kept));
+        }
     }
 }
 
