@@ -163,6 +163,8 @@ fn files_and_imports_fail_while_there_are_no_descriptors_and_nothing_else_does()
             assert_eq!(ask(&mut kept, path).code(), code, "{path}: {}", process.stderr());
         }
     }
+    assert_eq!(ask(&mut kept, "/say/enough").code(), 200);
+    process.line_with("said enough");
     assert_eq!(count(&process, "cannot open /"), 1, "{}", process.stderr());
     descriptors_again(process.id());
     for path in ["/static/a.css", "/static/folder/", "/open", "/import/colorsys", "/"] {
@@ -224,7 +226,9 @@ fn an_upload_that_finds_no_room_is_told_so_and_the_next_one_finds_it() {
         for _ in 0..4 {
             assert_eq!(upload(address).code(), 507);
         }
-        assert_eq!(get(address, "/").text(), "here");
+        // What was said before that is read when that is.
+        assert_eq!(get(address, "/say/enough").text(), "here");
+        process.line_with("said enough");
         let said = count(&process, "request bodies cannot be kept in temporary files in ");
         assert!((1..=processes.len()).contains(&said), "{}", process.stderr());
         processes.iter().for_each(|process| limit(*process, Resource::Fsize, None));
@@ -242,6 +246,7 @@ fn an_upload_that_finds_no_room_is_told_so_and_the_next_one_finds_it() {
     no_more_descriptors(process.id());
     send_upload(&mut kept);
     assert_eq!(collect(&mut kept).code(), 503);
+    process.line_with("request bodies cannot be kept");
     assert_eq!(count(&process, "request bodies cannot be kept in temporary files in "), 1);
     ends_in_order(process);
 }
@@ -380,7 +385,7 @@ fn a_disk_that_is_full_is_served_from_and_used_again_when_it_has_room() {
     assert_eq!(upload(address).text(), UPLOAD.to_string());
     process.line_with("takes lines of the log again");
     // What waited was kept.
-    assert_eq!(fs::read_to_string(inside.join("access.log")).unwrap().matches("/lost\n").count(), 3);
+    eventually("all of it is written", || fs::read_to_string(inside.join("access.log")).unwrap().matches("/lost\n").count() == 3);
     ends_in_order(process);
 }
 
