@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::IDLE_GRACE;
 use super::connection::{Connection, State};
-use super::{GIVE_WAY, IDLE_GRACE, STOPPING, Shared};
+use super::shared::{GIVE_WAY, STOPPING, Shared};
 use crate::clock::{self, NEVER};
 use crate::listening::HALF_WAY;
 use crate::wire::{Error, HttpDate};
