@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
 
 use super::snapshot::{Health, Snapshot};
 use super::{prometheus, uwsgi};
@@ -89,6 +90,8 @@ fn accept(listener: &Listener, waker: &OwnedFd, ended: &AtomicBool, source: &Sou
         if ended.load(Ordering::SeqCst) {
             return;
         }
+        // A stopped process that goes on is interrupted too.
+        let ready = if ready == Err(Errno::INTR) { Ok(0) } else { ready };
         match ready.map_err(io::Error::from).and_then(|_| door.accept(listener)) {
             Ok(Some((socket, _))) => {
                 if trouble.over().is_some() {
