@@ -432,6 +432,7 @@ fn an_end_that_is_announced_is_told_to_probes_at_once_and_cut_short_by_a_second_
         // Nothing is begun anew, but for what dies.
         if processes == "2" {
             site.signal(Signal::HUP);
+            site.process.line_with("HUP: no worker is replaced: this server is ending");
             site.signal(Signal::USR2);
             site.process.line_with("USR2: no new master is started: this one is ending");
             assert_eq!(site.workers(), workers);

@@ -236,7 +236,7 @@ impl Running {
 
     fn reload(&mut self, why: &str) {
         if self.is_ending() {
-            return;
+            return tracing::info!(target: "wsgi", "{why}: no worker is replaced: this server is ending");
         }
         if self.master.reopen_on_reload {
             self.reopen();
