@@ -337,7 +337,8 @@ fn a_complaint_of_the_validator_fails_the_case() {
     for (target, complaint) in [("/?str:first", "non-bytestring"), ("/?int:later", "non-bytestring")] {
         matrix("faulty/items").callable("validated").run(|site| {
             let seen = site.get(target);
-            assert!(seen.code() == 500 || seen.end != wsgi_tests::column::End::Clean || site.lacks(Feature::Breaks));
+            // In this order: of a reply that breaks off, HTTP/2 may take back even the head.
+            assert!(seen.end != wsgi_tests::column::End::Clean || site.lacks(Feature::Breaks) || seen.code() == 500);
             site.errors_with(complaint);
         });
     }
